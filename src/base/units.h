@@ -1,0 +1,20 @@
+// Bytes and durations as people write them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace quipu {
+
+std::string format_bytes(uint64_t bytes);  // binary units: "1.5 GiB", "512 KiB", "17 B"
+
+// Go's Duration.String(): "1.5s", "43.18ms", "1m30s", "0s".
+std::string format_duration_ns(int64_t ns);
+
+// "17", "2 GiB", "512KiB", "1.5GB" (KB, MB, GB, TB are decimal).
+Result<uint64_t> parse_bytes(std::string_view text);
+
+}  // namespace quipu

@@ -1,0 +1,63 @@
+// Continuous batching: one loop that gives every running sequence its share of each forward pass.
+//
+// A step takes one row of every sequence that is decoding and fills the batch (256 rows) with prefill, shared evenly among
+// the sequences that still have prompt to read, so nobody waits for another's long prompt. KV blocks are reserved before
+// the step. What a finished request leaves in the cache is kept, up to n_parallel conversations, and the next request
+// that starts with the same tokens goes on from there: a further turn prefills only what is new.
+//
+// Threads: submit(), cancel() and the getters from any thread. Everything else happens on the engine's own thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "base/thread_pool.h"
+#include "engine/request.h"
+#include "memory/ledger.h"
+#include "model/model.h"
+
+namespace quipu {
+
+struct EngineOptions {
+  int64_t n_ctx = 0;        // of one sequence; at least 1
+  int64_t n_parallel = 4;   // sequences in a step; more wait
+  int64_t max_waiting = 512;
+  KvTypes kv_types;
+  bool keep_prefixes = true;
+};
+
+class Engine {
+ public:
+  // The model, tokenizer (may be null: then answers have no text), pool, workspace and ledger must outlive the engine.
+  // logits: [n_parallel, n_vocab], from the output arena.
+  static Result<std::unique_ptr<Engine>> create(const Model& model, const Tokenizer* tokenizer, ThreadPool& pool,
+                                                std::unique_ptr<Workspace> workspace, float* logits,
+                                                EngineOptions options, memory::Ledger& ledger);
+  ~Engine();  // cancels what runs
+
+  // The request's id. Errors: an empty prompt, tokens out of range, options out of range, a prompt that does not fit its
+  // context, a full queue.
+  Result<uint64_t> submit(GenerateRequest request);
+  void cancel(uint64_t id);  // ends the request with kCancelled within one step; unknown ids are ignored
+
+  const EngineOptions& options() const;
+  uint64_t kv_block_bytes() const;
+
+  struct KvUse {
+    uint64_t in_use = 0;  // bytes of running sequences
+    uint64_t cached = 0;  // bytes kept for the next turn
+    uint64_t committed = 0;
+  };
+  KvUse kv_use() const;
+
+  // For memory tests: commits and touches blocks for `sequences` x `tokens`, holding them until called with 0.
+  Result<void> fill(int64_t tokens, int64_t sequences);
+
+ private:
+  class Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace quipu

@@ -1,0 +1,15 @@
+#include "kernels/ops_impl.h"
+
+#include "kernels/avx512/float_vector.h"
+
+namespace quipu::kernels::avx512 {
+
+namespace {
+
+#include "kernels/ops_simd.inc.h"
+
+}  // namespace
+
+const OpsTable kOps = {rms_norm, swiglu, add, add_scaled, scale, rope_neighbours};
+
+}  // namespace quipu::kernels::avx512

@@ -1,0 +1,38 @@
+// The blocks of one sequence, in order: block b holds tokens 32b .. 32b+31.
+//
+// Threads: as BlockPool. The table releases its blocks when it is destroyed.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kv/block_pool.h"
+
+namespace quipu::kv {
+
+class BlockTable {
+ public:
+  explicit BlockTable(BlockPool& pool) : pool_(&pool) {}
+  ~BlockTable() { truncate(0); }
+  BlockTable(BlockTable&& other) noexcept;
+  BlockTable& operator=(BlockTable&& other) noexcept;
+
+  // Makes room for n_tokens in all; on failure nothing has changed.
+  Result<void> reserve(int64_t n_tokens);
+
+  // Keeps the first n_tokens' blocks, releases the rest. Tokens after n_tokens within a kept block become free to be
+  // overwritten.
+  void truncate(int64_t n_tokens);
+
+  int64_t capacity_tokens() const;
+  std::span<const std::byte* const> blocks() const { return pointers_; }  // for kernels::AttentionSeq
+  std::span<const BlockId> ids() const { return ids_; }
+
+ private:
+  BlockPool* pool_;
+  std::vector<BlockId> ids_;
+  std::vector<const std::byte*> pointers_;
+};
+
+}  // namespace quipu::kv

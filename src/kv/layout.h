@@ -1,0 +1,37 @@
+// Where K and V of each layer and head lie inside a KV block. See kernels/attention.h for the inner order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/attention.h"
+
+namespace quipu::kv {
+
+// A group of layers that keep the same tokens (all global layers, or all with one window).
+struct GroupShape {
+  int n_layers = 0;
+  int n_kv_heads = 0;
+  int head_dim_k = 0;  // as the model has it; padded here
+  int head_dim_v = 0;
+  kernels::KvType type_k = kernels::KvType::kF16;
+  kernels::KvType type_v = kernels::KvType::kF16;
+};
+
+class KvLayout {
+ public:
+  explicit KvLayout(const GroupShape& shape);
+  const GroupShape& shape() const { return shape_; }
+  int padded_k() const { return padded_k_; }
+  int padded_v() const { return padded_v_; }
+  size_t block_bytes() const { return block_bytes_; }  // 32 tokens, all layers of the group, K and V
+  // The attention shape of layer `layer` within the group (n_heads and window are the caller's to add).
+  kernels::AttentionShape layer_shape(int layer) const;
+
+ private:
+  GroupShape shape_;
+  int padded_k_, padded_v_;
+  size_t layer_bytes_, block_bytes_;
+};
+
+}  // namespace quipu::kv

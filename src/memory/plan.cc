@@ -1,0 +1,119 @@
+#include "memory/plan.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/checked.h"
+#include "base/units.h"
+
+namespace quipu::memory {
+
+namespace {
+
+constexpr int64_t kBlockTokens = 32;             // as kernels/attention.h
+constexpr uint64_t kHuge = 1ull << 63;           // "fits nowhere"
+constexpr int64_t kUsefulContext = 2048;         // a load must leave room for one sequence of this length
+// Program, libraries, heap and stacks of a runner apart from the tokenizer's tables: measured as the PSS of a runner
+// less everything on the ledger, 7 to 9 MiB on Debian 12 for any model (docs/memory.md says how to repeat it).
+constexpr uint64_t kRuntimeBytes = 8ull << 20;
+
+uint64_t add(uint64_t a, uint64_t b) { return std::min(checked_add(a, b).value_or(kHuge), kHuge); }
+uint64_t mul(uint64_t a, uint64_t b) { return std::min(checked_mul(a, b).value_or(kHuge), kHuge); }
+uint64_t mul(int64_t a, uint64_t b) { return mul(static_cast<uint64_t>(std::max<int64_t>(a, 0)), b); }
+
+// One block of a group: 32 tokens of every layer and head, K and V.
+uint64_t block_bytes(const KvGroup& g, const RuntimeOptions& o) {
+  const uint64_t k = mul(g.head_dim_k, static_cast<uint64_t>(o.k_bytes_per_32));
+  const uint64_t v = mul(g.head_dim_v, static_cast<uint64_t>(o.v_bytes_per_32));
+  return mul(g.n_layers, mul(g.n_kv_heads, add(k, v)));
+}
+
+// Blocks a sequence of n tokens holds in a group: a windowed one keeps its window and the block it is writing.
+uint64_t blocks(const KvGroup& g, int64_t n_tokens) {
+  const int64_t kept = g.window > 0 ? std::min(n_tokens, g.window + kBlockTokens) : n_tokens;
+  return static_cast<uint64_t>(kept / kBlockTokens + (kept % kBlockTokens != 0));
+}
+
+uint64_t kv_bytes(const ModelShape& shape, const RuntimeOptions& o, int64_t n_tokens) {
+  uint64_t sum = 0;
+  for (const KvGroup& g : shape.groups) sum = add(sum, mul(blocks(g, n_tokens), block_bytes(g, o)));
+  return sum;
+}
+
+}  // namespace
+
+uint64_t MemoryPlan::total() const {
+  uint64_t sum = 0;
+  for (const PlanLine& l : lines) sum = add(sum, l.bytes);
+  return sum;
+}
+
+uint64_t MemoryPlan::bytes(Category c) const {
+  uint64_t sum = 0;
+  for (const PlanLine& l : lines)
+    if (l.category == c) sum = add(sum, l.bytes);
+  return sum;
+}
+
+MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
+  MemoryPlan p;
+  for (const KvGroup& g : shape.groups) p.kv_block_bytes = add(p.kv_block_bytes, block_bytes(g, o));
+  p.kv_bytes_per_token = p.kv_block_bytes / kBlockTokens;
+  p.kv_ceiling = mul(o.n_parallel, kv_bytes(shape, o, o.n_ctx));
+
+  p.lines.push_back({Category::kWeights, shape.weights_bytes, "the model file, mapped read-only"});
+  if (shape.projector_bytes != 0)
+    p.lines.push_back({Category::kProjector, shape.projector_bytes, "the projector file, mapped read-only"});
+  p.lines.push_back({Category::kKv, kv_bytes(shape, o, o.tokens_in_use),
+                     fmt::format("{} tokens in use x {} B, in blocks of {} tokens", o.tokens_in_use,
+                                 p.kv_bytes_per_token, kBlockTokens)});
+  p.lines.push_back({Category::kWorkspace, shape.workspace_bytes,
+                     fmt::format("prefill chunks of {} rows, {} threads; not the context", shape.max_rows,
+                                 shape.n_threads)});
+  p.lines.push_back({Category::kOutput, mul(o.n_parallel, mul(shape.n_vocab, 4)),
+                     fmt::format("{} sequences x {} tokens of vocabulary x 4 B", o.n_parallel, shape.n_vocab)});
+  p.lines.push_back({Category::kRuntime, add(kRuntimeBytes, shape.tokenizer_bytes),
+                     fmt::format("program and heap {}, tokenizer {}", format_bytes(kRuntimeBytes),
+                                 format_bytes(shape.tokenizer_bytes))});
+  return p;
+}
+
+uint64_t charge(const MemoryPlan& p, const RuntimeOptions& o) {
+  const int64_t useful = std::min(o.n_ctx, kUsefulContext);
+  const uint64_t blocks_of_one = static_cast<uint64_t>(std::max<int64_t>(useful + kBlockTokens - 1, 0) / kBlockTokens);
+  const uint64_t one = std::min(mul(blocks_of_one, p.kv_block_bytes), p.kv_ceiling);
+  const uint64_t kv = p.bytes(Category::kKv);
+  return add(p.total() - std::min(kv, p.total()), std::max(kv, one));
+}
+
+Fit fits(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budget) {
+  if (charge(p, o) > budget) return Fit::kNo;
+  const uint64_t full = add(p.total() - std::min(p.bytes(Category::kKv), p.total()), p.kv_ceiling);
+  return full > budget ? Fit::kTight : Fit::kYes;
+}
+
+const char* fit_name(Fit f) { return f == Fit::kYes ? "yes" : f == Fit::kTight ? "tight" : "no"; }
+
+std::string plan_table(const MemoryPlan& p, const RuntimeOptions& o, const Machine& machine) {
+  std::string out;
+  for (const PlanLine& l : p.lines)
+    out += fmt::format("  {:<10} {:>11}   {}\n", category_name(l.category), format_bytes(l.bytes), l.formula);
+  out += fmt::format("  {:<10} {:>11}\n", "total", format_bytes(p.total()));
+  out += fmt::format("KV grows by {} a token, up to {} ({} sequences of {} tokens).\n",
+                     format_bytes(p.kv_bytes_per_token), format_bytes(p.kv_ceiling), o.n_parallel, o.n_ctx);
+  const uint64_t budget = machine.budget();
+  switch (fits(p, o, budget)) {
+    case Fit::kYes: out += fmt::format("Fits: {} are free.\n", format_bytes(budget)); break;
+    case Fit::kTight:
+      out += fmt::format("Tight: it loads into the {} that are free, but not every sequence can grow to {} tokens.\n",
+                         format_bytes(budget), o.n_ctx);
+      break;
+    case Fit::kNo:
+      out += fmt::format("Does not fit: it needs {}, {} are free.\n", format_bytes(charge(p, o)), format_bytes(budget));
+      break;
+  }
+  return out;
+}
+
+}  // namespace quipu::memory

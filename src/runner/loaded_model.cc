@@ -1,0 +1,103 @@
+#include "runner/loaded_model.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/units.h"
+#include "kernels/dispatch.h"
+
+namespace quipu::runner {
+
+namespace {
+
+// The longest context, and the fewest sequences, that would fit; for the sentence of a refusal.
+std::string what_would_fit(const Planned& p, const memory::Machine& machine) {
+  const uint64_t fixed = p.plan.total();
+  if (p.free > fixed && p.plan.kv_bytes_per_token > 0) {
+    const uint64_t tokens = (p.free - fixed) / p.plan.kv_bytes_per_token / 32 * 32;
+    if (tokens >= 512) return fmt::format("num_ctx {} fits", tokens);
+  }
+  return fmt::format("free {} of memory, or take a smaller quantisation of the model",
+                     format_bytes(memory::charge(p.plan, p.options) - std::min(memory::charge(p.plan, p.options), machine.budget())));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, const LoadOptions& options) {
+  QUIPU_TRY(kernels::init());
+  gguf::guard_mappings();
+  std::unique_ptr<LoadedModel> m(new LoadedModel());
+  QUIPU_ASSIGN(m->file_, gguf::File::open(path));
+  QUIPU_ASSIGN(m->model_, load_model(*m->file_));
+
+  const memory::Machine machine = memory::probe_machine();
+  m->planned_ = plan_model(*m->file_, *m->model_, options, machine);
+  const Planned& p = m->planned_;
+  if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo)
+    return error(Code::kOutOfMemory, "{} needs {}, {} are free: {}\n{}", path,
+                 format_bytes(memory::charge(p.plan, p.options)), format_bytes(p.free), what_would_fit(p, machine),
+                 memory::plan_table(p.plan, p.options, machine));
+
+  if (auto tokenizer = Tokenizer::load(*m->file_))
+    m->tokenizer_ = std::move(*tokenizer);
+  else
+    m->tokenizer_error_ = tokenizer.error().message;
+
+  QUIPU_ASSIGN(m->pool_, ThreadPool::create(p.n_threads));
+  const memory::ModelShape shape = m->model_->shape(p.n_threads);
+  QUIPU_ASSIGN(m->workspace_, memory::Arena::create(shape.workspace_bytes, memory::Category::kWorkspace, m->ledger_));
+  QUIPU_ASSIGN(m->output_, memory::Arena::create(p.plan.bytes(memory::Category::kOutput), memory::Category::kOutput, m->ledger_));
+  QUIPU_ASSIGN(auto workspace, m->model_->make_workspace(m->workspace_, p.n_threads));
+  auto* logits = reinterpret_cast<float*>(m->output_.take(p.plan.bytes(memory::Category::kOutput)));
+  if (logits == nullptr) return error(Code::kInternal, "the output buffer is smaller than its plan");
+  QUIPU_TRY(m->file_->populate());
+  m->ledger_.add(memory::Category::kWeights, m->file_->mapped_bytes());
+
+  EngineOptions engine;
+  engine.n_ctx = p.options.n_ctx;
+  engine.n_parallel = p.options.n_parallel;
+  engine.kv_types = options.kv_types;
+  QUIPU_ASSIGN(m->engine_, Engine::create(*m->model_, m->tokenizer_.get(), *m->pool_, std::move(workspace), logits,
+                                          engine, m->ledger_));
+  spdlog::info("loaded {}: {} {}, num_ctx {}, parallel {}, KV {}, {} threads, {}, planned {}", path,
+               m->model_->architecture(), quantization_name(*m->file_), p.options.n_ctx, p.options.n_parallel, p.kv_type,
+               p.n_threads, isa_name(kernels::active_isa()), format_bytes(p.plan.total()));
+  return m;
+}
+
+Result<const Tokenizer*> LoadedModel::need_tokenizer() const {
+  if (tokenizer_ == nullptr)
+    return error(Code::kUnsupported, "this model's tokenizer cannot be used: {}", tokenizer_error_);
+  return tokenizer_.get();
+}
+
+nlohmann::ordered_json LoadedModel::memory() const {
+  const Engine::KvUse use = engine_->kv_use();
+  return memory_json(planned_, measure(file_->paths()), ledger_, {use.in_use, use.cached});
+}
+
+nlohmann::ordered_json LoadedModel::info() const {
+  const auto text = [&](std::string_view key) -> std::string {
+    auto v = file_->string(key);
+    return v && *v ? std::string(**v) : std::string();
+  };
+  nlohmann::ordered_json out = {{"architecture", model_->architecture()},
+                                {"name", text("general.name")},
+                                {"parameters", count_parameters(*file_)},
+                                {"quantization", quantization_name(*file_)},
+                                {"n_ctx_train", model_->n_ctx_train()},
+                                {"num_ctx", planned_.options.n_ctx},
+                                {"n_vocab", model_->n_vocab()},
+                                {"embedding_length", model_->n_embd()},
+                                {"file_bytes", file_->mapped_bytes()},
+                                {"tokenizer", tokenizer_ != nullptr},
+                                {"isa", isa_name(kernels::active_isa())},
+                                {"threads", planned_.n_threads},
+                                {"kv_cache_type", planned_.kv_type}};
+  if (!tokenizer_error_.empty()) out["tokenizer_error"] = tokenizer_error_;
+  if (std::string t = text("tokenizer.chat_template"); !t.empty()) out["chat_template"] = std::move(t);
+  if (std::string l = text("general.license"); !l.empty()) out["license"] = std::move(l);
+  return out;
+}
+
+}  // namespace quipu::runner

@@ -1,0 +1,56 @@
+// Everything a runner holds: the mapped file, the model, its memory from the plan, the engine, tokenizer and template.
+//
+// Threads: immutable after load() but for the engine, which has its own rules.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "chat/chat_template.h"
+#include "engine/engine.h"
+#include "gguf/file.h"
+#include "memory/arena.h"
+#include "model/model.h"
+#include "runner/memory_report.h"
+#include "tokenizer/tokenizer.h"
+
+namespace quipu::runner {
+
+class LoadedModel {
+ public:
+  // A plan that does not fit is kOutOfMemory; the message holds the table and what would fit.
+  static Result<std::unique_ptr<LoadedModel>> load(const std::string& path, const LoadOptions& options);
+
+  const gguf::File& file() const { return *file_; }
+  const Model& model() const { return *model_; }
+  Engine& engine() { return *engine_; }
+  const Planned& planned() const { return planned_; }
+  const memory::Ledger& ledger() const { return ledger_; }
+
+  // Null when the file has no usable one; why is in tokenizer_error().
+  const Tokenizer* tokenizer() const { return tokenizer_.get(); }
+  const std::string& tokenizer_error() const { return tokenizer_error_; }
+  // The tokenizer, or the error that a request for text gets.
+  Result<const Tokenizer*> need_tokenizer() const;
+
+  nlohmann::ordered_json memory() const;
+  nlohmann::ordered_json info() const;
+
+ private:
+  LoadedModel() = default;
+
+  memory::Ledger ledger_;
+  std::unique_ptr<gguf::File> file_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::string tokenizer_error_;
+  Planned planned_;
+  std::unique_ptr<ThreadPool> pool_;
+  memory::Arena workspace_, output_;
+  std::unique_ptr<Engine> engine_;  // last: ends first
+};
+
+}  // namespace quipu::runner

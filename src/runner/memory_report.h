@@ -1,0 +1,53 @@
+// A model's plan for this machine, and what the process measures beside it: the memory object of public answers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "gguf/file.h"
+#include "memory/ledger.h"
+#include "memory/machine.h"
+#include "memory/plan.h"
+#include "model/model.h"
+
+namespace quipu::runner {
+
+struct LoadOptions {
+  int64_t n_ctx = 0;  // 0: the model's trained length, as far as the budget holds one sequence of it
+  int64_t n_parallel = 4;
+  int n_threads = 0;  // 0: one per physical core
+  KvTypes kv_types;
+};
+
+struct Planned {
+  memory::MemoryPlan plan;
+  memory::RuntimeOptions options;  // n_ctx and n_parallel as decided
+  int n_threads = 1;
+  std::string kv_type;  // "f16:f16"
+  uint64_t free = 0;    // the budget it was held against
+};
+
+// Pure but for the machine it is given. n_ctx above the trained length is lowered to it.
+Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions& load, const memory::Machine& machine);
+
+// What this process takes, from /proc/self/smaps.
+struct Measured {
+  uint64_t total = 0;    // PSS of all mappings
+  uint64_t weights = 0;  // PSS of the model file's mappings
+  uint64_t runtime = 0;  // PSS of the program, libraries, heap, stacks
+};
+Measured measure(const std::vector<std::string>& model_paths);
+
+struct KvState {
+  uint64_t in_use = 0, cached = 0;
+};
+
+nlohmann::ordered_json plan_json(const Planned& p);
+nlohmann::ordered_json machine_json(const Planned& p, const memory::Machine& m);
+// Plan beside measured. KV's planned bytes are what is committed now.
+nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const memory::Ledger& ledger, KvState kv);
+
+}  // namespace quipu::runner

@@ -1,0 +1,114 @@
+#include "workbench/local_model.h"
+
+#include <algorithm>
+
+#include "base/checked.h"
+#include "base/units.h"
+#include "kernels/dispatch.h"
+
+namespace quipu::workbench {
+
+Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, LocalOptions options) {
+  QUIPU_TRY(kernels::init());
+  std::unique_ptr<LocalModel> m(new LocalModel());
+  m->options_ = options;
+  QUIPU_ASSIGN(m->file_, gguf::File::open(path));
+  QUIPU_ASSIGN(m->model_, load_model(*m->file_));
+  const int n_threads = options.n_threads > 0 ? options.n_threads : default_thread_count();
+  QUIPU_ASSIGN(m->pool_, ThreadPool::create(n_threads));
+  if (m->options_.n_ctx <= 0) m->options_.n_ctx = m->model_->n_ctx_train();
+
+  const memory::ModelShape shape = m->model_->shape(n_threads);
+  m->layout_.emplace(m->model_->kv_layout(options.kv_types));
+  memory::RuntimeOptions runtime;
+  runtime.n_ctx = m->options_.n_ctx;
+  runtime.n_parallel = options.n_sequences;
+  runtime.k_bytes_per_32 = 32 * kernels::kv_elem_bytes(options.kv_types.k);
+  runtime.v_bytes_per_32 = 32 * kernels::kv_elem_bytes(options.kv_types.v);
+  m->plan_ = memory::plan(shape, runtime);
+  const memory::Machine machine = memory::probe_machine();
+  if (memory::fits(m->plan_, runtime, machine.budget()) == memory::Fit::kNo)
+    return error(Code::kOutOfMemory, "{} does not fit:\n{}", path, memory::plan_table(m->plan_, runtime, machine));
+
+  const auto blocks = checked_mul<int64_t>(ceil_div<int64_t>(m->options_.n_ctx, kernels::kBlockTokens), options.n_sequences);
+  const auto n_blocks = blocks ? checked_cast<uint32_t>(*blocks) : std::nullopt;
+  if (!n_blocks) return error(Code::kInvalidArgument, "num_ctx {} is too large", m->options_.n_ctx);
+  QUIPU_ASSIGN(m->blocks_, kv::BlockPool::create(m->layout_->block_bytes(), *n_blocks, m->ledger_));
+  for (int64_t i = 0; i < options.n_sequences; ++i) m->tables_.emplace_back(*m->blocks_);
+  m->positions_.assign(static_cast<size_t>(options.n_sequences), 0);
+
+  QUIPU_ASSIGN(m->workspace_arena_,
+               memory::Arena::create(shape.workspace_bytes, memory::Category::kWorkspace, m->ledger_));
+  QUIPU_ASSIGN(m->workspace_, m->model_->make_workspace(m->workspace_arena_, n_threads));
+  const int64_t rows = std::max(options.n_outputs, options.n_sequences);
+  QUIPU_ASSIGN(m->output_arena_,
+               memory::Arena::create(static_cast<size_t>(rows * m->model_->n_vocab()) * sizeof(float),
+                                     memory::Category::kOutput, m->ledger_));
+  m->logits_ = reinterpret_cast<float*>(m->output_arena_.take(static_cast<size_t>(rows * m->model_->n_vocab()) * sizeof(float)));
+  QUIPU_TRY(m->file_->populate());
+  return m;
+}
+
+Result<void> LocalModel::forward(std::span<const int32_t> tokens, std::span<const BatchSequence> seqs,
+                                 std::span<const int32_t> outputs) {
+  const Model::Pass pass{*pool_, *workspace_, *layout_, options_.exact_activations};
+  return model_->forward(pass, {tokens, seqs, outputs}, logits_);
+}
+
+Result<void> LocalModel::feed(std::span<const int32_t> tokens, int64_t first_output, const EachRow& each) {
+  const auto n = static_cast<int64_t>(tokens.size());
+  QUIPU_TRY(tables_[0].reserve(positions_[0] + n));
+  const int64_t n_vocab = model_->n_vocab();
+  for (int64_t at = 0; at < n;) {
+    int64_t rows = std::min(n - at, kMaxBatchRows);
+    // From the first wanted row on, no more rows at a time than there is room for their logits.
+    if (at < first_output)
+      rows = std::min(rows, first_output - at);
+    else
+      rows = std::min(rows, options_.n_outputs);
+    std::vector<int32_t> outputs;
+    if (at >= first_output)
+      for (int64_t i = 0; i < rows; ++i) outputs.push_back(static_cast<int32_t>(i));
+    const BatchSequence seq{0, rows, positions_[0], tables_[0].blocks().data()};
+    QUIPU_TRY(forward(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(rows)), std::span(&seq, 1), outputs));
+    for (size_t i = 0; i < outputs.size(); ++i)
+      each(at + static_cast<int64_t>(i),
+           std::span(logits_ + static_cast<int64_t>(i) * n_vocab, static_cast<size_t>(n_vocab)));
+    at += rows;
+    positions_[0] += rows;
+  }
+  return {};
+}
+
+Result<void> LocalModel::prefill(size_t sequence, std::span<const int32_t> tokens) {
+  const auto n = static_cast<int64_t>(tokens.size());
+  QUIPU_TRY(tables_[sequence].reserve(positions_[sequence] + n));
+  for (int64_t at = 0; at < n;) {
+    const int64_t rows = std::min(n - at, kMaxBatchRows);
+    const BatchSequence seq{0, rows, positions_[sequence], tables_[sequence].blocks().data()};
+    QUIPU_TRY(forward(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(rows)), std::span(&seq, 1), {}));
+    at += rows;
+    positions_[sequence] += rows;
+  }
+  return {};
+}
+
+Result<const float*> LocalModel::step(std::span<const int32_t> tokens) {
+  std::vector<BatchSequence> seqs;
+  std::vector<int32_t> outputs;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    QUIPU_TRY(tables_[i].reserve(positions_[i] + 1));
+    seqs.push_back({static_cast<int64_t>(i), 1, positions_[i], tables_[i].blocks().data()});
+    outputs.push_back(static_cast<int32_t>(i));
+  }
+  QUIPU_TRY(forward(tokens, seqs, outputs));
+  for (size_t i = 0; i < tokens.size(); ++i) ++positions_[i];
+  return logits_;
+}
+
+void LocalModel::rewind(size_t sequence, int64_t n_tokens) {
+  positions_[sequence] = n_tokens;
+  tables_[sequence].truncate(n_tokens);
+}
+
+}  // namespace quipu::workbench

@@ -1,0 +1,69 @@
+#include <cstdio>
+#include <fstream>
+
+#include "workbench/command_line.h"
+#include "workbench/commands.h"
+#include "workbench/local_model.h"
+
+namespace quipu::workbench {
+
+namespace {
+
+struct Options {
+  std::string file, tokens, out, kv = "f16", activations = "int8";
+  int64_t last = 1, n_ctx = 0;
+  int threads = 0;
+};
+
+Result<void> write_logits(const Options& o) {
+  QUIPU_ASSIGN(const std::vector<int32_t> ids, parse_ids(o.tokens));
+  const auto n = static_cast<int64_t>(ids.size());
+  if (o.last < 1 || o.last > n)
+    return error(Code::kInvalidArgument, "--last {}: between 1 and the {} tokens given", o.last, n);
+  if (o.n_ctx > 0 && n > o.n_ctx)
+    return error(Code::kInvalidArgument, "{} tokens do not fit into --num-ctx {}", n, o.n_ctx);
+  LocalOptions options;
+  options.n_ctx = o.n_ctx > 0 ? o.n_ctx : n;
+  options.n_outputs = std::min<int64_t>(o.last, 32);
+  QUIPU_ASSIGN(options.kv_types, parse_kv_types(o.kv));
+  options.exact_activations = o.activations == "f32";
+  options.n_threads = o.threads;
+  QUIPU_ASSIGN(auto model, LocalModel::open(o.file, options));
+
+  const std::string part = o.out + ".part";
+  std::ofstream out(part, std::ios::binary | std::ios::trunc);
+  if (!out) return error(Code::kIo, "cannot write {}", o.out);
+  Result<void> fed = model->feed(ids, n - o.last, [&](int64_t, std::span<const float> row) {
+    out.write(reinterpret_cast<const char*>(row.data()), static_cast<std::streamsize>(row.size_bytes()));
+  });
+  out.close();
+  if (!fed || !out || std::rename(part.c_str(), o.out.c_str()) != 0) {
+    std::remove(part.c_str());
+    if (!fed) return fed;
+    return error(Code::kIo, "cannot write {}", o.out);
+  }
+  return {};
+}
+
+}  // namespace
+
+int logits_command(std::span<const std::string> args) {
+  Options o;
+  CLI::App app("Writes the logits of given tokens as little-endian float32 [N, n_vocab]", "quipu logits");
+  app.add_option("FILE", o.file, "GGUF file")->required();
+  app.add_option("--tokens", o.tokens, "token ids: 1,2,3")->required();
+  app.add_option("--last", o.last, "how many of the last tokens' rows to write")->capture_default_str();
+  app.add_option("--num-ctx", o.n_ctx, "context length");
+  app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
+  app.add_option("--activations", o.activations, "int8, or f32 for comparison")
+      ->check(CLI::IsMember({"int8", "f32"}))
+      ->capture_default_str();
+  app.add_option("--threads", o.threads, "threads; default: physical cores")->check(CLI::Range(1, 1024));
+  app.add_option("--out", o.out, "file to write")->required();
+  int code = kOk;
+  if (!parse(app, args, &code)) return code;
+  if (auto done = write_logits(o); !done) return report(done.error());
+  return kOk;
+}
+
+}  // namespace quipu::workbench

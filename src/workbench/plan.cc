@@ -1,0 +1,66 @@
+#include <algorithm>
+#include <iostream>
+
+#include <nlohmann/json.hpp>
+
+#include "runner/memory_report.h"
+#include "workbench/command_line.h"
+#include "workbench/commands.h"
+
+namespace quipu::workbench {
+
+namespace {
+
+struct Options {
+  std::string file, kv = "f16";
+  int64_t n_ctx = 0, parallel = 4;
+  int threads = 0;
+  bool json = false;
+};
+
+Result<void> run(const Options& o) {
+  gguf::File::Options open;
+  open.require_tensor_data = false;  // a header is enough for a plan
+  QUIPU_ASSIGN(const auto file, gguf::File::open(o.file, open));
+  QUIPU_ASSIGN(const auto model, load_model(*file));
+  runner::LoadOptions load;
+  QUIPU_ASSIGN(load.kv_types, parse_kv_types(o.kv));
+  load.n_ctx = o.n_ctx;
+  load.n_parallel = o.parallel;
+  load.n_threads = o.threads;
+  const memory::Machine machine = memory::probe_machine();
+  const runner::Planned p = runner::plan_model(*file, *model, load, machine);
+  if (o.json) {
+    nlohmann::ordered_json out = {{"model", o.file}};
+    out["memory"] = runner::plan_json(p);
+    out["machine"] = runner::machine_json(p, machine);
+    out["fits"] = memory::fit_name(memory::fits(p.plan, p.options, machine.budget()));
+    out["alternatives"] = nlohmann::json::array();
+    std::cout << out.dump() << "\n";
+    return {};
+  }
+  std::cout << fmt::format("{} ({}, {})\nnum_ctx {}, parallel {}, KV cache {}\n", o.file, model->architecture(),
+                           quantization_name(*file), p.options.n_ctx, p.options.n_parallel, kv_types_name(load.kv_types))
+            << memory::plan_table(p.plan, p.options, machine);
+  return {};
+}
+
+}  // namespace
+
+int plan_command(std::span<const std::string> args) {
+  Options o;
+  CLI::App app("What a model will take, category by category, before it is loaded", "quipu plan");
+  app.add_option("FILE", o.file, "GGUF file")->required();
+  app.add_option("--num-ctx", o.n_ctx, "tokens of one sequence; default: the model's own, as far as memory allows")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  app.add_option("--parallel", o.parallel, "sequences at once")->check(CLI::Range(1, 256))->capture_default_str();
+  app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
+  app.add_option("--threads", o.threads, "threads; default: physical cores")->check(CLI::Range(1, 1024));
+  app.add_flag("--json", o.json, "one JSON object");
+  int code = kOk;
+  if (!parse(app, args, &code)) return code;
+  if (auto done = run(o); !done) return report(done.error());
+  return kOk;
+}
+
+}  // namespace quipu::workbench

@@ -1,0 +1,93 @@
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include <nlohmann/json.hpp>
+
+#include "tokenizer/tokenizer.h"
+#include "workbench/command_line.h"
+#include "workbench/commands.h"
+
+namespace quipu::workbench {
+
+namespace {
+
+struct Options {
+  std::string file, text, text_file, decode;
+  bool has_text = false, no_parse_special = false, no_add_special = false, json = false;
+};
+
+bool is_utf8(const std::string& s) {
+  Utf8Stream stream;
+  return stream.push(s) + stream.finish() == s;
+}
+
+// A token's bytes: a JSON string where they are text, else {"hex":"..."}.
+nlohmann::json piece_json(const std::string& piece) {
+  if (is_utf8(piece)) return piece;
+  std::string hex;
+  for (unsigned char c : piece) hex += fmt::format("{:02x}", c);
+  return {{"hex", hex}};
+}
+
+Result<std::string> input(const Options& o) {
+  if (!o.text_file.empty()) {
+    std::ifstream in(o.text_file, std::ios::binary);
+    if (!in) return error(Code::kIo, "cannot read {}", o.text_file);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  }
+  if (!o.has_text || o.text == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  return o.text;
+}
+
+Result<void> run(const Options& o) {
+  gguf::File::Options open;
+  open.require_tensor_data = false;
+  QUIPU_ASSIGN(const auto file, gguf::File::open(o.file, open));
+  QUIPU_ASSIGN(const auto tokenizer, Tokenizer::load(*file));
+  if (!o.decode.empty()) {
+    QUIPU_ASSIGN(const auto ids, parse_ids(o.decode));
+    for (Token id : ids)
+      if (id >= tokenizer->size())
+        return error(Code::kInvalidArgument, "token {} is not in the vocabulary of {}", id, tokenizer->size());
+    const std::string text = tokenizer->decode(ids, false, true);
+    if (o.json)
+      std::cout << nlohmann::json({{"text", piece_json(text)}}).dump() << "\n";
+    else
+      std::cout << text;
+    return {};
+  }
+  QUIPU_ASSIGN(const std::string text, input(o));
+  const std::vector<Token> ids = tokenizer->encode(text, !o.no_add_special, !o.no_parse_special);
+  if (o.json) {
+    nlohmann::ordered_json out;
+    out["tokens"] = ids;
+    out["pieces"] = nlohmann::json::array();
+    for (Token id : ids) out["pieces"].push_back(piece_json(tokenizer->piece(id, true)));
+    std::cout << out.dump() << "\n";
+  } else {
+    for (Token id : ids) std::cout << id << "\t" << tokenizer->piece(id, true) << "\n";
+  }
+  return {};
+}
+
+}  // namespace
+
+int tokenize_command(std::span<const std::string> args) {
+  Options o;
+  CLI::App app("Text to token ids (ID<TAB>PIECE a line), and back", "quipu tokenize");
+  app.add_option("FILE", o.file, "GGUF file; a vocabulary without tensors is enough")->required();
+  CLI::Option* text = app.add_option("TEXT", o.text, "the text; - or nothing: standard input");
+  app.add_option("--file", o.text_file, "read the text from a file")->excludes(text);
+  app.add_flag("--no-parse-special", o.no_parse_special, "special tokens written in the text are plain text");
+  app.add_flag("--no-add-special", o.no_add_special, "no BOS or EOS around the text");
+  app.add_option("--decode", o.decode, "ids to text: 1,2,3");
+  app.add_flag("--json", o.json, "one JSON object");
+  int code = kOk;
+  if (!parse(app, args, &code)) return code;
+  o.has_text = text->count() > 0;
+  if (auto done = run(o); !done) return report(done.error());
+  return std::cout.flush() ? kOk : kFailed;
+}
+
+}  // namespace quipu::workbench
