@@ -24,6 +24,7 @@ build() {
     (cd "$root" && cmake --preset "$preset") > "$folder/configure.log" 2>&1 ||
       { cat "$folder/configure.log" >&2; die "cmake could not configure build/$preset (above)"; }
   fi
+  [[ $(ninja -C "$folder" -n "$@" 2>&1) != *"no work to do"* ]] || return 0
   say "building build/$preset${*:+: $*}"
   [ -t 1 ] || quiet=(--quiet)
   ninja -C "$folder" -j "$(build_jobs)" "${quiet[@]}" "$@" >&2 || die "the build of build/$preset failed (above)"

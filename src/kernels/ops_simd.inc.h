@@ -29,7 +29,7 @@ void rms_norm(const float* x, const float* w, float eps, int64_t n, float* y) {
   F rows[1] = {fold_32(lanes, Add{})};
   float sum[kN];
   store(sum, reduce_rows<1>(rows, Add{}));
-  const float factor = 1.0f / __builtin_sqrtf(sum[0] / static_cast<float>(n) + eps);
+  const float factor = 1.0f / square_root(sum[0] / static_cast<float>(n) + eps);
   const F factors = all(factor);
   k = 0;
   for (; k + kN <= n; k += kN) store(y + k, mul(mul(load(x + k), factors), load(w + k)));

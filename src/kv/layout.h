@@ -1,4 +1,7 @@
 // Where K and V of each layer and head lie inside a KV block. See kernels/attention.h for the inner order.
+//
+// A block holds its layers one after the other, a layer its KV heads, a head K and then V: what one work item of
+// attention reads of a block is one linear piece of memory.
 #pragma once
 
 #include <cstddef>
@@ -20,18 +23,22 @@ struct GroupShape {
 
 class KvLayout {
  public:
+  // A shape with a number below 1, or too large for addresses, gives a layout whose block_bytes() is 0;
+  // BlockPool::create() refuses that.
   explicit KvLayout(const GroupShape& shape);
   const GroupShape& shape() const { return shape_; }
   int padded_k() const { return padded_k_; }
   int padded_v() const { return padded_v_; }
-  size_t block_bytes() const { return block_bytes_; }  // 32 tokens, all layers of the group, K and V
+  // 32 tokens, all layers of the group, K and V; rounded up to whole 4 KiB pages.
+  size_t block_bytes() const { return block_bytes_; }
   // The attention shape of layer `layer` within the group (n_heads and window are the caller's to add).
   kernels::AttentionShape layer_shape(int layer) const;
 
  private:
   GroupShape shape_;
-  int padded_k_, padded_v_;
-  size_t layer_bytes_, block_bytes_;
+  int padded_k_ = 0, padded_v_ = 0;
+  size_t k_bytes_ = 0, v_bytes_ = 0;  // of one head
+  size_t layer_bytes_ = 0, block_bytes_ = 0;
 };
 
 }  // namespace quipu::kv

@@ -12,7 +12,7 @@
 #include "kernels/machine_limits.h"
 #include "workbench/command_line.h"
 #include "workbench/commands.h"
-#include "workbench/local_model.h"
+#include "model/local_model.h"
 
 namespace quipu::workbench {
 

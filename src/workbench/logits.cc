@@ -3,7 +3,7 @@
 
 #include "workbench/command_line.h"
 #include "workbench/commands.h"
-#include "workbench/local_model.h"
+#include "model/local_model.h"
 
 namespace quipu::workbench {
 

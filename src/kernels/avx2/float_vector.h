@@ -34,6 +34,7 @@ QUIPU_INLINE F mul(F a, F b) { return _mm256_mul_ps(a, b); }
 QUIPU_INLINE F add(F a, F b) { return _mm256_add_ps(a, b); }
 QUIPU_INLINE F sub(F a, F b) { return _mm256_sub_ps(a, b); }
 QUIPU_INLINE F div(F a, F b) { return _mm256_div_ps(a, b); }
+QUIPU_INLINE float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 QUIPU_INLINE F negate(F a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
 // Of a NaN in the first operand the second one is the result.
 QUIPU_INLINE F max(F a, F b) { return _mm256_max_ps(a, b); }

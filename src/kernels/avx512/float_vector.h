@@ -33,6 +33,7 @@ QUIPU_INLINE F mul(F a, F b) { return _mm512_mul_ps(a, b); }
 QUIPU_INLINE F add(F a, F b) { return _mm512_add_ps(a, b); }
 QUIPU_INLINE F sub(F a, F b) { return _mm512_sub_ps(a, b); }
 QUIPU_INLINE F div(F a, F b) { return _mm512_div_ps(a, b); }
+QUIPU_INLINE float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 QUIPU_INLINE F negate(F a) { return _mm512_xor_ps(a, _mm512_set1_ps(-0.0f)); }
 // Of a NaN in the first operand the second one is the result.
 QUIPU_INLINE F max(F a, F b) { return _mm512_max_ps(a, b); }

@@ -1,5 +1,6 @@
 #include <bit>
 #include <cmath>
+#include <initializer_list>
 
 #include "kernels/exp_constants.h"
 #include "kernels/ops_impl.h"

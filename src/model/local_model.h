@@ -1,4 +1,4 @@
-// A model opened in this process with the memory of one pass: what the workbench's commands compute with.
+// A model opened in this process with memory of its own: what tools and tests compute with, without an engine.
 //
 // Threads: one.
 #pragma once
@@ -19,7 +19,7 @@
 #include "memory/plan.h"
 #include "model/model.h"
 
-namespace quipu::workbench {
+namespace quipu {
 
 struct LocalOptions {
   int64_t n_ctx = 0;      // tokens a sequence may grow to; 0: the model's trained length
@@ -27,6 +27,7 @@ struct LocalOptions {
   int64_t n_outputs = 1;  // rows of logits at once
   KvTypes kv_types;
   int n_threads = 0;      // 0: one per physical core
+  int64_t chunk = kMaxBatchRows;  // rows of a prefill batch
   bool exact_activations = false;
 };
 
@@ -48,6 +49,13 @@ class LocalModel {
 
   // One token for each of the first n sequences, all in one batch. logits [n, n_vocab].
   Result<const float*> step(std::span<const int32_t> tokens);
+
+  // Tokens for several sequences in one batch (256 rows at most); logits of the rows asked for, in their order.
+  struct Part {
+    size_t sequence;
+    std::span<const int32_t> tokens;
+  };
+  Result<const float*> run(std::span<const Part> parts, std::span<const int32_t> output_rows);
 
   // Appends tokens to one sequence without computing logits.
   Result<void> prefill(size_t sequence, std::span<const int32_t> tokens);
@@ -75,4 +83,4 @@ class LocalModel {
   float* logits_ = nullptr;
 };
 
-}  // namespace quipu::workbench
+}  // namespace quipu

@@ -1,4 +1,4 @@
-#include "workbench/local_model.h"
+#include "model/local_model.h"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 #include "base/units.h"
 #include "kernels/dispatch.h"
 
-namespace quipu::workbench {
+namespace quipu {
 
 Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, LocalOptions options) {
   QUIPU_TRY(kernels::init());
@@ -60,7 +60,7 @@ Result<void> LocalModel::feed(std::span<const int32_t> tokens, int64_t first_out
   QUIPU_TRY(tables_[0].reserve(positions_[0] + n));
   const int64_t n_vocab = model_->n_vocab();
   for (int64_t at = 0; at < n;) {
-    int64_t rows = std::min(n - at, kMaxBatchRows);
+    int64_t rows = std::min(n - at, options_.chunk);
     // From the first wanted row on, no more rows at a time than there is room for their logits.
     if (at < first_output)
       rows = std::min(rows, first_output - at);
@@ -84,7 +84,7 @@ Result<void> LocalModel::prefill(size_t sequence, std::span<const int32_t> token
   const auto n = static_cast<int64_t>(tokens.size());
   QUIPU_TRY(tables_[sequence].reserve(positions_[sequence] + n));
   for (int64_t at = 0; at < n;) {
-    const int64_t rows = std::min(n - at, kMaxBatchRows);
+    const int64_t rows = std::min(n - at, options_.chunk);
     const BatchSequence seq{0, rows, positions_[sequence], tables_[sequence].blocks().data()};
     QUIPU_TRY(forward(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(rows)), std::span(&seq, 1), {}));
     at += rows;
@@ -93,17 +93,30 @@ Result<void> LocalModel::prefill(size_t sequence, std::span<const int32_t> token
   return {};
 }
 
-Result<const float*> LocalModel::step(std::span<const int32_t> tokens) {
+Result<const float*> LocalModel::run(std::span<const Part> parts, std::span<const int32_t> output_rows) {
+  if (static_cast<int64_t>(output_rows.size()) > std::max(options_.n_outputs, options_.n_sequences))
+    return error(Code::kInternal, "more rows of logits than there is room for");
+  std::vector<int32_t> tokens;
   std::vector<BatchSequence> seqs;
+  for (const Part& p : parts) {
+    const auto n = static_cast<int64_t>(p.tokens.size());
+    QUIPU_TRY(tables_[p.sequence].reserve(positions_[p.sequence] + n));
+    seqs.push_back({static_cast<int64_t>(tokens.size()), n, positions_[p.sequence], tables_[p.sequence].blocks().data()});
+    tokens.insert(tokens.end(), p.tokens.begin(), p.tokens.end());
+  }
+  QUIPU_TRY(forward(tokens, seqs, output_rows));
+  for (const Part& p : parts) positions_[p.sequence] += static_cast<int64_t>(p.tokens.size());
+  return logits_;
+}
+
+Result<const float*> LocalModel::step(std::span<const int32_t> tokens) {
+  std::vector<Part> parts;
   std::vector<int32_t> outputs;
   for (size_t i = 0; i < tokens.size(); ++i) {
-    QUIPU_TRY(tables_[i].reserve(positions_[i] + 1));
-    seqs.push_back({static_cast<int64_t>(i), 1, positions_[i], tables_[i].blocks().data()});
+    parts.push_back({i, tokens.subspan(i, 1)});
     outputs.push_back(static_cast<int32_t>(i));
   }
-  QUIPU_TRY(forward(tokens, seqs, outputs));
-  for (size_t i = 0; i < tokens.size(); ++i) ++positions_[i];
-  return logits_;
+  return run(parts, outputs);
 }
 
 void LocalModel::rewind(size_t sequence, int64_t n_tokens) {
@@ -111,4 +124,4 @@ void LocalModel::rewind(size_t sequence, int64_t n_tokens) {
   tables_[sequence].truncate(n_tokens);
 }
 
-}  // namespace quipu::workbench
+}  // namespace quipu

@@ -1,0 +1,63 @@
+#include "kv/block_table.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "base/checked.h"
+#include "kernels/attention.h"
+
+namespace quipu::kv {
+
+BlockTable::BlockTable(BlockTable&& other) noexcept
+    : pool_(other.pool_),
+      ids_(std::exchange(other.ids_, {})),
+      pointers_(std::exchange(other.pointers_, {})) {}
+
+BlockTable& BlockTable::operator=(BlockTable&& other) noexcept {
+  if (this == &other) return *this;
+  truncate(0);
+  pool_ = other.pool_;
+  ids_ = std::exchange(other.ids_, {});
+  pointers_ = std::exchange(other.pointers_, {});
+  return *this;
+}
+
+Result<void> BlockTable::reserve(int64_t n_tokens) {
+  if (n_tokens <= capacity_tokens()) return {};
+  const size_t before = ids_.size();
+  // Not via n_tokens + 31, which could overflow.
+  const int64_t needed = (n_tokens - 1) / kernels::kBlockTokens + 1;
+  if (needed > static_cast<int64_t>(pool_->capacity()))
+    return error(Code::kOutOfMemory, "{} tokens need {} blocks of KV cache; there are {} in all", n_tokens, needed,
+                 pool_->capacity());
+  try {
+    ids_.reserve(static_cast<size_t>(needed));
+    pointers_.reserve(static_cast<size_t>(needed));
+  } catch (const std::bad_alloc&) {
+    return error(Code::kOutOfMemory, "no memory for a table of {} KV blocks", needed);
+  }
+  while (static_cast<int64_t>(ids_.size()) < needed) {
+    Result<BlockId> id = pool_->allocate();
+    if (!id) {
+      truncate(static_cast<int64_t>(before) * kernels::kBlockTokens);
+      return std::unexpected(std::move(id).error());
+    }
+    ids_.push_back(*id);
+    pointers_.push_back(pool_->data(*id));
+  }
+  return {};
+}
+
+void BlockTable::truncate(int64_t n_tokens) {
+  const int64_t kept = n_tokens <= 0 ? 0 : (n_tokens - 1) / kernels::kBlockTokens + 1;
+  while (static_cast<int64_t>(ids_.size()) > kept) {
+    pool_->release(ids_.back());
+    ids_.pop_back();
+    pointers_.pop_back();
+  }
+}
+
+int64_t BlockTable::capacity_tokens() const { return static_cast<int64_t>(ids_.size()) * kernels::kBlockTokens; }
+
+}  // namespace quipu::kv

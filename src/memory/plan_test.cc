@@ -1,0 +1,90 @@
+#include "memory/plan.h"
+
+#include <gtest/gtest.h>
+
+namespace quipu::memory {
+namespace {
+
+// A model like Granite 2.5 B: 40 layers, 8 KV heads of 64 values.
+ModelShape granite() {
+  ModelShape s;
+  s.weights_bytes = 1'500'000'000;
+  s.workspace_bytes = 25'000'000;
+  s.max_rows = 256;
+  s.n_threads = 2;
+  s.n_vocab = 49152;
+  s.n_ctx_train = 131072;
+  s.groups.push_back({.n_layers = 40, .n_kv_heads = 8, .head_dim_k = 64, .head_dim_v = 64});
+  return s;
+}
+
+RuntimeOptions options(int64_t n_ctx, int64_t parallel) {
+  RuntimeOptions o;
+  o.n_ctx = n_ctx;
+  o.n_parallel = parallel;
+  return o;
+}
+
+TEST(Plan, KvOfAnF16CacheIsWhatTheShapesSay) {
+  const MemoryPlan p = plan(granite(), options(16384, 4));
+  EXPECT_EQ(p.kv_bytes_per_token, 81920u);  // 40 layers x 8 heads x 64 values x 2 (K, V) x 2 bytes
+  EXPECT_EQ(p.kv_block_bytes, 81920u * 32);
+  EXPECT_EQ(p.kv_ceiling, 81920ull * 16384 * 4);
+  EXPECT_EQ(p.bytes(Category::kKv), 0u) << "nothing is taken before tokens arrive";
+}
+
+TEST(Plan, ContextAndParallelCostNothingAtLoad) {
+  const uint64_t small = plan(granite(), options(2048, 1)).total();
+  const uint64_t large = plan(granite(), options(131072, 1)).total();
+  EXPECT_EQ(small, large);
+  const uint64_t parallel = plan(granite(), options(131072, 4)).total();
+  EXPECT_EQ(parallel - large, 3u * 49152 * 4) << "one row of logits for each further sequence";
+}
+
+TEST(Plan, TokensInUseComeInWholeBlocks) {
+  RuntimeOptions o = options(4096, 1);
+  o.tokens_in_use = 33;
+  const MemoryPlan p = plan(granite(), o);
+  EXPECT_EQ(p.bytes(Category::kKv), 2 * p.kv_block_bytes);
+}
+
+TEST(Plan, AWindowedGroupKeepsItsWindow) {
+  ModelShape s = granite();
+  s.groups[0].window = 512;
+  const MemoryPlan p = plan(s, options(16384, 1));
+  EXPECT_EQ(p.kv_ceiling, (512u + 32) / 32 * p.kv_block_bytes);
+}
+
+TEST(Plan, AbsurdSizesSaturateAndFitNowhere) {
+  ModelShape s = granite();
+  s.groups.assign(1, {.n_layers = INT64_MAX, .n_kv_heads = INT64_MAX, .head_dim_k = INT64_MAX, .head_dim_v = 1});
+  s.weights_bytes = UINT64_MAX;
+  s.n_vocab = INT64_MAX;
+  const RuntimeOptions o = options(INT64_MAX, INT64_MAX);
+  const MemoryPlan p = plan(s, o);
+  EXPECT_EQ(p.total(), 1ull << 63);
+  EXPECT_EQ(fits(p, o, 1ull << 62), Fit::kNo);
+}
+
+TEST(Plan, FitsIsYesTightOrNo) {
+  const RuntimeOptions o = options(16384, 4);
+  const MemoryPlan p = plan(granite(), o);
+  const uint64_t least = charge(p, o);
+  EXPECT_EQ(least, p.total() + 2048u * 81920) << "one sequence of useful length must fit";
+  EXPECT_EQ(fits(p, o, least - 1), Fit::kNo);
+  EXPECT_EQ(fits(p, o, least), Fit::kTight);
+  EXPECT_EQ(fits(p, o, p.total() + p.kv_ceiling), Fit::kYes);
+}
+
+TEST(Plan, TheTableNamesEveryCategoryAndTheTotal) {
+  const RuntimeOptions o = options(16384, 4);
+  Machine m;
+  m.available = 24ull << 30;
+  m.terms.push_back({"MemAvailable", m.available});
+  const std::string table = plan_table(plan(granite(), o), o, m);
+  for (const char* word : {"weights", "kv", "workspace", "output", "runtime", "total", "Fits"})
+    EXPECT_NE(table.find(word), std::string::npos) << word << "\n" << table;
+}
+
+}  // namespace
+}  // namespace quipu::memory

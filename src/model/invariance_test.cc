@@ -1,0 +1,126 @@
+// One result, always: a token's logits are the same bits however it was computed.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "kernels/dispatch.h"
+#include "model/local_model.h"
+#include "model/test_models.h"
+
+namespace quipu {
+namespace {
+
+constexpr KvTypes kF16 = {kernels::KvType::kF16, kernels::KvType::kF16};
+
+std::vector<int32_t> some_tokens(size_t n, int64_t n_vocab, uint32_t seed) {
+  std::vector<int32_t> ids(n);
+  for (auto& id : ids) {
+    seed = seed * 1664525u + 1013904223u;
+    id = static_cast<int32_t>((seed >> 8) % static_cast<uint32_t>(n_vocab));
+  }
+  return ids;
+}
+
+struct How {
+  int64_t chunk = kMaxBatchRows;
+  int threads = 1;
+  Isa isa = best_isa();
+  KvTypes kv = kF16;
+};
+
+// Logits of all tokens, computed in batches of `chunk` rows.
+std::vector<float> logits(const std::string& path, std::span<const int32_t> tokens, How how) {
+  LocalOptions options;
+  options.n_ctx = static_cast<int64_t>(tokens.size());
+  options.n_outputs = how.chunk;
+  options.kv_types = how.kv;
+  options.n_threads = how.threads;
+  options.chunk = how.chunk;
+  auto model = LocalModel::open(path, options);
+  EXPECT_TRUE(model.has_value());
+  kernels::set_isa_for_test(how.isa);
+  std::vector<float> out;
+  EXPECT_TRUE((*model)->feed(tokens, 0, [&](int64_t, std::span<const float> row) {
+    out.insert(out.end(), row.begin(), row.end());
+  }));
+  return out;
+}
+
+void expect_same_bits(const std::vector<float>& a, const std::vector<float>& b, const std::string& what) {
+  ASSERT_EQ(a.size(), b.size()) << what;
+  EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0) << what;
+}
+
+class Invariance : public testing::TestWithParam<const char*> {};
+
+TEST_P(Invariance, ChunksThreadsAndInstructionSets) {
+  const test::TestModel m(GetParam());
+  const auto tokens = some_tokens(150, m.n_vocab, 7);
+  const auto want = logits(m.path, tokens, {});
+  for (int64_t chunk : {1, 7, 64}) expect_same_bits(logits(m.path, tokens, {.chunk = chunk}), want, "chunk " + std::to_string(chunk));
+  expect_same_bits(logits(m.path, tokens, {.threads = 2}), want, "2 threads");
+  expect_same_bits(logits(m.path, tokens, {.chunk = 7, .threads = 3}), want, "3 threads, chunks of 7");
+  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+    if (isa > best_isa()) continue;
+    expect_same_bits(logits(m.path, tokens, {.isa = isa}), want, isa_name(isa));
+    expect_same_bits(logits(m.path, tokens, {.chunk = 1, .isa = isa}), want, std::string(isa_name(isa)) + ", one by one");
+  }
+}
+
+TEST_P(Invariance, BatchedWithOthers) {
+  const test::TestModel m(GetParam());
+  const auto tokens = some_tokens(90, m.n_vocab, 11), other = some_tokens(90, m.n_vocab, 13);
+  const auto want = logits(m.path, tokens, {});
+  LocalOptions options;
+  options.n_ctx = 256;
+  options.n_sequences = 3;
+  options.n_outputs = 8;
+  options.kv_types = kF16;
+  options.n_threads = 2;
+  auto model = LocalModel::open(m.path, options);
+  ASSERT_TRUE(model.has_value());
+  const std::span<const int32_t> a(tokens), b(other);
+  // Sequence 1 is ours: a prefill beside another prefill, then single tokens beside a decode and a chunk.
+  const LocalModel::Part first[] = {{0, b.first(33)}, {1, a.first(50)}, {2, b.first(1)}};
+  const int32_t last_of_ours = 33 + 49;
+  auto row = (*model)->run(first, std::span(&last_of_ours, 1));
+  ASSERT_TRUE(row.has_value());
+  const auto n = static_cast<size_t>(m.n_vocab);
+  EXPECT_EQ(std::memcmp(*row, want.data() + 49 * n, n * sizeof(float)), 0);
+  for (size_t i = 50; i < 60; ++i) {
+    const LocalModel::Part parts[] = {{0, b.subspan(i, 1)}, {1, a.subspan(i, 1)}, {2, b.subspan(i, 3)}};
+    const int32_t ours = 1;
+    row = (*model)->run(parts, std::span(&ours, 1));
+    ASSERT_TRUE(row.has_value());
+    EXPECT_EQ(std::memcmp(*row, want.data() + i * n, n * sizeof(float)), 0) << "token " << i;
+  }
+}
+
+TEST_P(Invariance, CachedPrefixEqualsFreshPrefill) {
+  const test::TestModel m(GetParam());
+  const auto tokens = some_tokens(70, m.n_vocab, 17), detour = some_tokens(40, m.n_vocab, 19);
+  const auto want = logits(m.path, tokens, {});
+  LocalOptions options;
+  options.n_ctx = 128;
+  options.kv_types = kF16;
+  auto model = LocalModel::open(m.path, options);
+  ASSERT_TRUE(model.has_value());
+  const std::span<const int32_t> a(tokens);
+  ASSERT_TRUE((*model)->prefill(0, a.first(45)));
+  ASSERT_TRUE((*model)->prefill(0, detour));
+  (*model)->rewind(0, 45);  // in the middle of a block that holds other tokens' keys
+  std::vector<float> got;
+  ASSERT_TRUE((*model)->feed(a.subspan(45), 24, [&](int64_t, std::span<const float> row) {
+    got.insert(got.end(), row.begin(), row.end());
+  }));
+  const auto n = static_cast<size_t>(m.n_vocab);
+  EXPECT_EQ(std::memcmp(got.data(), want.data() + 69 * n, n * sizeof(float)), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Invariance,
+                         testing::Values("llama-plain", "llama-yarn", "granite", "llama-quant-f16", "llama-quant-bf16",
+                                         "llama-quant-q4_0", "llama-quant-q4_1", "llama-quant-q8_0",
+                                         "llama-quant-q4_k_m-mix"));
+
+}  // namespace
+}  // namespace quipu
