@@ -17,6 +17,9 @@ endif()
 # -ffp-contract=off: a product is rounded before it is added unless the code says fma, so that every instruction set and
 # every compiler gives the same bits (ARCHITECTURE.md, "One canonical reduction order").
 add_compile_options(-Wall -Wextra -Werror -ffp-contract=off)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  add_compile_options(-Wno-restrict) # g++ 12 warns falsely about "literal" + std::string (its bug 105651)
+endif()
 add_link_options(-Wl,--as-needed)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   find_program(QUIPU_LLD NAMES ld.lld-19 ld.lld)

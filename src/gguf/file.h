@@ -79,7 +79,8 @@ class File {
   static Result<std::unique_ptr<File>> parse(std::span<const std::byte> bytes, Options options);
   ~File();
 
-  const std::string& path() const;
+  const std::string& path() const;  // of the first part
+  std::vector<std::string> paths() const;  // of all parts, absolute where the system could tell
   std::string_view architecture() const;  // general.architecture, or "" if absent
 
   std::span<const Entry> entries() const;

@@ -12,9 +12,9 @@ namespace quipu::kernels {
 
 namespace {
 
-// Queries of a tile. Many, so that reading a block and widening it costs little per query (192 * 32 scores against
-// 32 * head_dim conversions); few enough that packed queries and state (2 * 192 * 128 floats = 196 KB) stay in L2.
-// A multiple of both register tiles (6 and 12).
+// Queries of a tile. Many, so that reading a block and widening it costs little per query (192 * 32 scores
+// against 32 * head_dim conversions); few enough that packed queries and state (2 * 192 * 128 floats = 196
+// KB) stay in L2. A multiple of both register tiles (6 and 12).
 constexpr int kTileQueries = 192;
 
 // A unit of more than 1/kShares of a thread's work is cut into parts if it can be.
@@ -30,9 +30,12 @@ constexpr int64_t kPartBlocks = kPartTokens / kBlockTokens;
 
 const AttentionTable& table() {
   switch (active_isa()) {
-    case Isa::kAvx512: return avx512::kAttention;
-    case Isa::kAvx2: return avx2::kAttention;
-    case Isa::kScalar: break;
+    case Isa::kAvx512:
+      return avx512::kAttention;
+    case Isa::kAvx2:
+      return avx2::kAttention;
+    case Isa::kScalar:
+      break;
   }
   return scalar::kAttention;
 }
@@ -46,8 +49,8 @@ struct Unit {
   int64_t block_begin = 0, block_end = 0;
   int64_t cost = 0;
   bool split = false;
-  // Split units, this round: where the sum is (or the first part, which becomes the sum), the part after it, and how
-  // many items have still to come.
+  // Split units, this round: where the sum is (or the first part, which becomes the sum), the part after it,
+  // and how many items have still to come.
   float* sum = nullptr;
   float* rest = nullptr;
   int rest_count = 0;
@@ -94,14 +97,16 @@ struct Scratch {
     state_floats = kernels::state_floats(s, max_queries);
     work_floats = round_up<size_t>(static_cast<size_t>(32 * (s.head_dim_k + s.head_dim_v) + kWorkFloats), 16);
     worker_floats = packed_floats + 2 * state_floats + work_floats;
-    // Two parts per thread of the largest tile, or sixteen of a decode row: enough to even out the last ones of a round.
+    // Two parts per thread of the largest tile, or sixteen of a decode row: enough to even out the last ones
+    // of a round.
     const size_t threads = static_cast<size_t>(n_threads);
     slot_floats = std::max(2 * threads * state_floats, 16 * threads * kernels::state_floats(s, group));
     const size_t max_parts = slot_floats / kernels::state_floats(s, group);
     items_bytes = round_up<size_t>((max_units + max_parts) * sizeof(Item), 64);
   }
   size_t bytes(int n_threads) const {
-    return units_bytes + items_bytes + (worker_floats * static_cast<size_t>(n_threads) + slot_floats) * sizeof(float);
+    return units_bytes + items_bytes +
+           (worker_floats * static_cast<size_t>(n_threads) + slot_floats) * sizeof(float);
   }
 };
 
@@ -252,8 +257,8 @@ class Attention {
     });
   }
 
-  void attend_part(const Unit& u, const QueryTile& t, int64_t part, const float* packed, const TileState& state,
-                   float* work) {
+  void attend_part(const Unit& u, const QueryTile& t, int64_t part, const float* packed,
+                   const TileState& state, float* work) {
     table_.clear(t, state);
     table_.attend(t, packed, std::max(u.block_begin, part * kPartBlocks),
                   std::min(u.block_end, (part + 1) * kPartBlocks), state, work);
@@ -321,14 +326,14 @@ size_t attention_scratch_bytes(const AttentionShape& shape, int64_t max_rows, in
   return Scratch(shape, std::max<int64_t>(1, max_rows), n_threads).bytes(n_threads);
 }
 
-void attention(ThreadPool& pool, const AttentionShape& shape, std::span<const AttentionSeq> seqs, const float* q,
-               int64_t ldq, float* out, int64_t ldo, std::byte* scratch) {
+void attention(ThreadPool& pool, const AttentionShape& shape, std::span<const AttentionSeq> seqs,
+               const float* q, int64_t ldq, float* out, int64_t ldo, std::byte* scratch) {
   if (total_rows(seqs) == 0) return;
   Attention(pool, shape, seqs, q, ldq, out, ldo, scratch).run();
 }
 
-void store_kv(ThreadPool& pool, const AttentionShape& shape, const AttentionSeq& seq, const float* k, int64_t ldk,
-              const float* v, int64_t ldv) {
+void store_kv(ThreadPool& pool, const AttentionShape& shape, const AttentionSeq& seq, const float* k,
+              int64_t ldk, const float* v, int64_t ldv) {
   if (seq.n_rows <= 0) return;
   const AttentionTable& isa = table();
   const int64_t first_block = seq.position0 / kBlockTokens;
@@ -344,9 +349,11 @@ void store_kv(ThreadPool& pool, const AttentionShape& shape, const AttentionSeq&
     std::byte* data = const_cast<std::byte*>(seq.blocks[block]);
     const size_t h = static_cast<size_t>(head);
     isa.store_k(data + shape.k_offset + h * shape.k_head_bytes, shape.type_k == KvType::kF16,
-                k + row * ldk + static_cast<int64_t>(head) * shape.head_dim_k, ldk, shape.head_dim_k, lane, n);
+                k + row * ldk + static_cast<int64_t>(head) * shape.head_dim_k, ldk, shape.head_dim_k, lane,
+                n);
     isa.store_v(data + shape.v_offset + h * shape.v_head_bytes, shape.type_v == KvType::kF16,
-                v + row * ldv + static_cast<int64_t>(head) * shape.head_dim_v, ldv, shape.head_dim_v, lane, n);
+                v + row * ldv + static_cast<int64_t>(head) * shape.head_dim_v, ldv, shape.head_dim_v, lane,
+                n);
   };
   const int n_parts = static_cast<int>(n_blocks) * shape.n_kv_heads;
   if (seq.n_rows < kBlockTokens) {  // less work than waking the threads

@@ -1,5 +1,5 @@
-// The body of attention.cc of the vector instruction sets: included once by each, after its float_vector.h and inside
-// its namespace's unnamed namespace.
+// The body of attention.cc of the vector instruction sets: included once by each, after its float_vector.h
+// and inside its namespace's unnamed namespace.
 //
 // Queries go through in register tiles of Q <= kTileQueries. Per tile and block of 32 tokens:
 //   scores   s[Q][32] = packed q [head_dim][Q] x K [head_dim][32]      lanes are tokens
@@ -31,7 +31,9 @@ struct Tiling {
   }
 };
 
-QUIPU_INLINE void prefetch(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+QUIPU_INLINE void prefetch(const std::byte* p) {
+  _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+}
 
 // acc[Q][V] += a[k][q] * B[k][first column ..]; a(k, q) is the address of a float.
 template <int Q, int V, class B, bool kPrefetch, class Address>
@@ -41,7 +43,8 @@ QUIPU_INLINE void multiply(F (&acc)[Q][V], int n_k, const std::byte* b, int colu
   for (int k = 0; k < n_k; ++k) {
     const std::byte* row = b + static_cast<ptrdiff_t>(k) * B::kRowBytes;
     if constexpr (kPrefetch) {
-      for (int at = 0; at < B::kRowBytes; at += 64) prefetch(next + static_cast<ptrdiff_t>(k) * B::kRowBytes + at);
+      for (int at = 0; at < B::kRowBytes; at += 64)
+        prefetch(next + static_cast<ptrdiff_t>(k) * B::kRowBytes + at);
     }
     if constexpr (V > kTileVectors) {  // few queries: their broadcasts stay, B passes by
       F a[Q];
@@ -72,8 +75,8 @@ constexpr int tile_vectors() {
   return Q <= kWideQueries ? kRowVectors : kTileVectors;
 }
 
-// Scores outside the floats (queries of huge values only) are brought back to the largest float, NaN to the smallest,
-// so that no difference of two scores is NaN.
+// Scores outside the floats (queries of huge values only) are brought back to the largest float, NaN to the
+// smallest, so that no difference of two scores is NaN.
 template <int Q, class B, bool kPrefetch>
 void scores(const float* packed, const std::byte* k, int head_dim, const std::byte* next, float* s) {
   constexpr int kV = tile_vectors<Q>();
@@ -94,7 +97,8 @@ void scores(const float* packed, const std::byte* k, int head_dim, const std::by
 }
 
 template <int Q, class B, bool kPrefetch>
-void values(const float* p, const float* c, const std::byte* v0, int head_dim, const std::byte* next, float* o) {
+void values(const float* p, const float* c, const std::byte* v0, int head_dim, const std::byte* next,
+            float* o) {
   constexpr int kV = tile_vectors<Q>();
   for (int d = 0; d < head_dim; d += kColumns) {
     for (int column = 0; column < kColumns; column += kV * kN) {
@@ -157,12 +161,14 @@ struct Step {
   ValuesFn values = nullptr;
 };
 
-// K and V as they are in memory now: in the cache's type with the next block prefetched, or already widened to float.
+// K and V as they are in memory now: in the cache's type with the next block prefetched, or already widened
+// to float.
 struct Source {
   bool k_is_half, v_is_half, prefetch;
 };
 
-// From this many register tiles on, a block is widened to float once for all of them: then no tile is smaller than this.
+// From this many register tiles on, a block is widened to float once for all of them: then no tile is smaller
+// than this.
 constexpr int kWidenTiles = 3;
 constexpr int kLeastWidened = (kTileQueries * (kWidenTiles - 1) + 1) / kWidenTiles;
 
@@ -177,23 +183,37 @@ Step choose_step(const Source& from) {
 
 Step step_of(int n_queries, const Source& from) {
   switch (n_queries) {
-    case 1: return choose_step<1>(from);
-    case 2: return choose_step<2>(from);
-    case 3: return choose_step<3>(from);
-    case 4: return choose_step<4>(from);
-    case 5: return choose_step<5>(from);
-    case 6: return choose_step<6>(from);
-    default: break;
+    case 1:
+      return choose_step<1>(from);
+    case 2:
+      return choose_step<2>(from);
+    case 3:
+      return choose_step<3>(from);
+    case 4:
+      return choose_step<4>(from);
+    case 5:
+      return choose_step<5>(from);
+    case 6:
+      return choose_step<6>(from);
+    default:
+      break;
   }
   if constexpr (kTileQueries == 12) {
     switch (n_queries) {
-      case 7: return choose_step<7>(from);
-      case 8: return choose_step<8>(from);
-      case 9: return choose_step<9>(from);
-      case 10: return choose_step<10>(from);
-      case 11: return choose_step<11>(from);
-      case 12: return choose_step<12>(from);
-      default: break;
+      case 7:
+        return choose_step<7>(from);
+      case 8:
+        return choose_step<8>(from);
+      case 9:
+        return choose_step<9>(from);
+      case 10:
+        return choose_step<10>(from);
+      case 11:
+        return choose_step<11>(from);
+      case 12:
+        return choose_step<12>(from);
+      default:
+        break;
     }
   }
   __builtin_unreachable();
@@ -244,7 +264,8 @@ void mask(const QueryTile& t, int64_t block, int first_query, int n, float* s) {
   }
 }
 
-void attend(const QueryTile& t, const float* packed, int64_t begin, int64_t end, const TileState& s, float* work) {
+void attend(const QueryTile& t, const float* packed, int64_t begin, int64_t end, const TileState& s,
+            float* work) {
   const Tiling tiling(t.n_queries);
   const bool widened = tiling.n_tiles >= kWidenTiles;
   const Source source = {t.k_is_half && !widened, t.v_is_half && !widened, !widened};
@@ -316,7 +337,8 @@ void finish(const QueryTile& t, const TileState& s, float* out, int64_t ldo) {
     const int first = tiling.begin(tile), n = tiling.begin(tile + 1) - first;
     for (int q = 0; q < n; ++q) {
       const float* from = s.o + static_cast<int64_t>(first) * t.head_dim_v + q * kColumns;
-      float* to = out + (first + q) / t.group * ldo + static_cast<int64_t>((first + q) % t.group) * t.head_dim_v;
+      float* to =
+          out + (first + q) / t.group * ldo + static_cast<int64_t>((first + q) % t.group) * t.head_dim_v;
       const F l = broadcast(s.l + tile * kN + q);
       for (int d = 0; d < t.head_dim_v; d += kColumns, from += n * kColumns)
         for (int v = 0; v < kColumns; v += kN) store(to + d + v, add(div(load(from + v), l), zero()));
@@ -345,7 +367,8 @@ QUIPU_INLINE void transpose_8x8(const uint16_t* from, int ld, uint16_t* to) {
   }
   for (int i = 0; i < 4; ++i) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to + (2 * i) * kColumns), _mm_unpacklo_epi64(b[i], b[4 + i]));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + (2 * i + 1) * kColumns), _mm_unpackhi_epi64(b[i], b[4 + i]));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + (2 * i + 1) * kColumns),
+                     _mm_unpackhi_epi64(b[i], b[4 + i]));
   }
 }
 
@@ -353,7 +376,8 @@ void store_k_half(uint16_t* head, const float* x, int64_t ldx, int dim, int lane
   alignas(64) uint16_t rows[kColumns][kColumns];
   for (int d = 0; d < dim; d += kColumns) {
     for (int i = 0; i < n; ++i)
-      for (int v = 0; v < kColumns; v += kN) store_half(&rows[i][v], kept(load(x + i * ldx + d + v), kHalfMax));
+      for (int v = 0; v < kColumns; v += kN)
+        store_half(&rows[i][v], kept(load(x + i * ldx + d + v), kHalfMax));
     uint16_t* to = head + static_cast<int64_t>(d) * kColumns + lane;
     int i = 0;
     for (; i + 8 <= n; i += 8)

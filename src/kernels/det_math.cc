@@ -38,7 +38,8 @@ struct Reduced {
 
 Reduced reduce(double x) {
   const double n = round_to_integer(x * kTwoOverPi);
-  // x and n * kHalfPi1 are multiples of the same small power of two and nearly equal: for |x| <= 2^30 this is exact.
+  // x and n * kHalfPi1 are multiples of the same small power of two and nearly equal: for |x| <= 2^30 this is
+  // exact.
   const double a = std::fma(-n, kHalfPi1, x);
   const double hi = std::fma(-n, kHalfPi2, a);
   // What rounding took from hi: the product's tail, then the error of a - product (either may be the larger).

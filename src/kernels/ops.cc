@@ -13,9 +13,12 @@ namespace {
 
 const OpsTable& table() {
   switch (active_isa()) {
-    case Isa::kAvx512: return avx512::kOps;
-    case Isa::kAvx2: return avx2::kOps;
-    case Isa::kScalar: break;
+    case Isa::kAvx512:
+      return avx512::kOps;
+    case Isa::kAvx2:
+      return avx2::kOps;
+    case Isa::kScalar:
+      break;
   }
   return scalar::kOps;
 }
@@ -31,20 +34,23 @@ float yarn_pair(const RopeParams& p, float turns) {
 
 }  // namespace
 
-void rms_norm(const float* x, const float* w, float eps, int64_t n, float* y) { table().rms_norm(x, w, eps, n, y); }
+void rms_norm(const float* x, const float* w, float eps, int64_t n, float* y) {
+  table().rms_norm(x, w, eps, n, y);
+}
 void swiglu(float* gate, const float* up, int64_t n) { table().swiglu(gate, up, n); }
 void add(float* x, const float* y, int64_t n) { table().add(x, y, n); }
 void add_scaled(float* x, const float* y, float scale, int64_t n) { table().add_scaled(x, y, scale, n); }
 void scale(float* x, float s, int64_t n) { table().scale(x, s, n); }
 
-void rope_neighbours(float* x, int n_heads, int64_t head_stride, int n_pairs, const float* cos_in, const float* sin_in) {
+void rope_neighbours(float* x, int n_heads, int64_t head_stride, int n_pairs, const float* cos_in,
+                     const float* sin_in) {
   table().rope_neighbours(x, n_heads, head_stride, n_pairs, cos_in, sin_in);
 }
 
 void rope_angles(const RopeParams& p, int64_t position, float* cos_out, float* sin_out) {
   const int n_pairs = p.n_rot / 2;
-  // Float steps in the order of the reference implementation: the running product drifts from base^(-2i/n) by a few
-  // ulp, and models are run with that drift.
+  // Float steps in the order of the reference implementation: the running product drifts from base^(-2i/n) by
+  // a few ulp, and models are run with that drift.
   const float step = static_cast<float>(det::pow(p.freq_base, -2.0f / static_cast<float>(p.n_rot)));
   const bool yarn = p.ext_factor != 0.0f;
   float low = 0.0f, high = 0.0f;

@@ -1,5 +1,6 @@
-// The functions of ops.h per instruction set. Plain C types only: the files that implement this are compiled with wider
-// instructions than the rest and must not bring inline functions of other headers into the program.
+// The functions of ops.h per instruction set. Plain C types only: the files that implement this are compiled
+// with wider instructions than the rest and must not bring inline functions of other headers into the
+// program.
 #pragma once
 
 #include <cstdint>

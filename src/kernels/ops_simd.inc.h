@@ -1,6 +1,6 @@
-// The body of ops.cc of the vector instruction sets: included once by each, after its float_vector.h and inside its
-// namespace's unnamed namespace.
-// A tail shorter than 32 is copied into a zeroed buffer, so that element k is in lane k mod 32 there too.
+// The body of ops.cc of the vector instruction sets: included once by each, after its float_vector.h and
+// inside its namespace's unnamed namespace. A tail shorter than 32 is copied into a zeroed buffer, so that
+// element k is in lane k mod 32 there too.
 
 constexpr int kLanes = 32;
 constexpr int kVectors = kLanes / kN;

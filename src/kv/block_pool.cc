@@ -14,8 +14,8 @@
 
 namespace quipu::kv {
 
-// Blocks [0, opened) have been writable at some time: the range grows at its end only, so that it stays one mapping
-// beside the reserved rest.
+// Blocks [0, opened) have been writable at some time: the range grows at its end only, so that it stays one
+// mapping beside the reserved rest.
 struct BlockPool::Impl {
   struct Block {
     uint32_t references = 0;
@@ -44,7 +44,8 @@ Error no_memory(int error_number, size_t bytes) {
           {}};
 }
 
-// Gives every page of the range memory, or says that there is none, instead of being killed at the first write.
+// Gives every page of the range memory, or says that there is none, instead of being killed at the first
+// write.
 int populate(std::byte* at, size_t bytes) {
 #ifdef MADV_POPULATE_WRITE
   if (madvise(at, bytes, MADV_POPULATE_WRITE) == 0) return 0;
@@ -64,14 +65,16 @@ BlockPool::~BlockPool() {
   munmap(impl_->base, impl_->capacity * impl_->stride);
 }
 
-Result<std::unique_ptr<BlockPool>> BlockPool::create(size_t block_bytes, uint32_t capacity, memory::Ledger& ledger) {
+Result<std::unique_ptr<BlockPool>> BlockPool::create(size_t block_bytes, uint32_t capacity,
+                                                     memory::Ledger& ledger) {
   if (block_bytes == 0 || capacity == 0)
-    return error(Code::kInvalidArgument, "a KV cache of {} blocks of {} bytes is not possible", capacity, block_bytes);
+    return error(Code::kInvalidArgument, "a KV cache of {} blocks of {} bytes is not possible", capacity,
+                 block_bytes);
   const auto stride = checked_round_up(block_bytes, static_cast<size_t>(sysconf(_SC_PAGESIZE)));
   const auto bytes = stride ? checked_mul(*stride, static_cast<size_t>(capacity)) : std::nullopt;
   if (!bytes || !checked_cast<ptrdiff_t>(*bytes))
-    return error(Code::kOutOfMemory, "a KV cache of {} blocks of {} bytes is larger than the address space", capacity,
-                 block_bytes);
+    return error(Code::kOutOfMemory, "a KV cache of {} blocks of {} bytes is larger than the address space",
+                 capacity, block_bytes);
   void* base = mmap(nullptr, *bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED)
     return error(Code::kOutOfMemory, "cannot reserve {} bytes of addresses for the KV cache: {}", *bytes,
@@ -98,7 +101,8 @@ Result<BlockId> BlockPool::allocate() {
     } catch (const std::bad_alloc&) {
       return std::unexpected(no_memory(ENOMEM, p.stride));
     }
-    if (mprotect(p.at(id), p.stride, PROT_READ | PROT_WRITE) != 0) return std::unexpected(no_memory(errno, p.stride));
+    if (mprotect(p.at(id), p.stride, PROT_READ | PROT_WRITE) != 0)
+      return std::unexpected(no_memory(errno, p.stride));
     p.blocks.emplace_back();
     p.free_ids.push_back(id);  // the only element
   }

@@ -1,10 +1,11 @@
-// The pool of KV blocks of one layer group: a reserved range of addresses, committed block by block, given back with
-// MADV_DONTNEED.
+// The pool of KV blocks of one layer group: a reserved range of addresses, committed block by block, given
+// back with MADV_DONTNEED.
 //
-// Reserving costs address space only (PROT_NONE). allocate() commits: the block's pages are made writable, zeroed and
-// touched, and counted on the ledger (Category::kKv). Low block numbers are used first, so the committed part stays
-// dense. Blocks are reference-counted so that sequences can share them; a block is writable by a caller only while its
-// count is 1. Released blocks stay committed as "free" until trim() gives their pages back.
+// Reserving costs address space only (PROT_NONE). allocate() commits: the block's pages are made writable,
+// zeroed and touched, and counted on the ledger (Category::kKv). Low block numbers are used first, so the
+// committed part stays dense. Blocks are reference-counted so that sequences can share them; a block is
+// writable by a caller only while its count is 1. Released blocks stay committed as "free" until trim() gives
+// their pages back.
 //
 // Threads: one owner (the engine's thread); no locking inside.
 #pragma once
@@ -22,8 +23,10 @@ using BlockId = uint32_t;
 
 class BlockPool {
  public:
-  // block_bytes as from KvLayout; capacity in blocks bounds the reserved range. The ledger must outlive the pool.
-  static Result<std::unique_ptr<BlockPool>> create(size_t block_bytes, uint32_t capacity, memory::Ledger& ledger);
+  // block_bytes as from KvLayout; capacity in blocks bounds the reserved range. The ledger must outlive the
+  // pool.
+  static Result<std::unique_ptr<BlockPool>> create(size_t block_bytes, uint32_t capacity,
+                                                   memory::Ledger& ledger);
   ~BlockPool();
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;

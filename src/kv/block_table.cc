@@ -29,11 +29,13 @@ Result<void> BlockTable::reserve(int64_t n_tokens) {
   // Not via n_tokens + 31, which could overflow.
   const int64_t needed = (n_tokens - 1) / kernels::kBlockTokens + 1;
   if (needed > static_cast<int64_t>(pool_->capacity()))
-    return error(Code::kOutOfMemory, "{} tokens need {} blocks of KV cache; there are {} in all", n_tokens, needed,
-                 pool_->capacity());
+    return error(Code::kOutOfMemory, "{} tokens need {} blocks of KV cache; there are {} in all", n_tokens,
+                 needed, pool_->capacity());
   try {
-    ids_.reserve(static_cast<size_t>(needed));
-    pointers_.reserve(static_cast<size_t>(needed));
+    const size_t room =
+        std::max(static_cast<size_t>(needed), 2 * before);  // a decoding sequence comes back for more
+    if (ids_.capacity() < static_cast<size_t>(needed)) ids_.reserve(room);
+    if (pointers_.capacity() < static_cast<size_t>(needed)) pointers_.reserve(room);
   } catch (const std::bad_alloc&) {
     return error(Code::kOutOfMemory, "no memory for a table of {} KV blocks", needed);
   }
@@ -58,6 +60,8 @@ void BlockTable::truncate(int64_t n_tokens) {
   }
 }
 
-int64_t BlockTable::capacity_tokens() const { return static_cast<int64_t>(ids_.size()) * kernels::kBlockTokens; }
+int64_t BlockTable::capacity_tokens() const {
+  return static_cast<int64_t>(ids_.size()) * kernels::kBlockTokens;
+}
 
 }  // namespace quipu::kv

@@ -21,8 +21,8 @@ class BlockTable {
   // Makes room for n_tokens in all; on failure nothing has changed.
   Result<void> reserve(int64_t n_tokens);
 
-  // Keeps the first n_tokens' blocks, releases the rest. Tokens after n_tokens within a kept block become free to be
-  // overwritten.
+  // Keeps the first n_tokens' blocks, releases the rest. Tokens after n_tokens within a kept block become
+  // free to be overwritten.
   void truncate(int64_t n_tokens);
 
   int64_t capacity_tokens() const;

@@ -16,7 +16,8 @@ std::optional<size_t> checked_product(std::optional<size_t> a, std::optional<siz
 }
 
 std::optional<size_t> head_bytes(int padded, kernels::KvType type) {
-  const size_t token = static_cast<size_t>(kernels::kBlockTokens) * static_cast<size_t>(kernels::kv_elem_bytes(type));
+  const size_t token =
+      static_cast<size_t>(kernels::kBlockTokens) * static_cast<size_t>(kernels::kv_elem_bytes(type));
   return checked_mul(static_cast<size_t>(padded), token);
 }
 

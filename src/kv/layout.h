@@ -1,7 +1,7 @@
 // Where K and V of each layer and head lie inside a KV block. See kernels/attention.h for the inner order.
 //
-// A block holds its layers one after the other, a layer its KV heads, a head K and then V: what one work item of
-// attention reads of a block is one linear piece of memory.
+// A block holds its layers one after the other, a layer its KV heads, a head K and then V: what one work item
+// of attention reads of a block is one linear piece of memory.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,4 @@
 #include "kernels/attention_impl.h"
-
 #include "kernels/avx2/float_vector.h"
 
 namespace quipu::kernels::avx2 {

@@ -1,5 +1,5 @@
-// Vectors of 8 floats under the names that the shared kernel bodies use. Unnamed namespace: what is compiled here with
-// AVX2 must not be linked into other files.
+// Vectors of 8 floats under the names that the shared kernel bodies use. Unnamed namespace: what is compiled
+// here with AVX2 must not be linked into other files.
 #pragma once
 
 #include <immintrin.h>
@@ -10,7 +10,7 @@ namespace quipu::kernels::avx2 {
 namespace {
 
 using F = __m256;
-constexpr int kN = 8;          // floats of a vector
+constexpr int kN = 8;            // floats of a vector
 constexpr int kTileQueries = 6;  // register tile 6 x 2 vectors: 12 sums, 2 of B, 1 broadcast of 16 registers
 constexpr int kTileVectors = 2;
 // Up to 3 queries all 32 columns fit at once (12 sums, 3 broadcasts, 1 of B): B is then read in one pass.
@@ -24,7 +24,8 @@ QUIPU_INLINE F load_half(const void* p) {
 }
 QUIPU_INLINE void store(float* p, F v) { _mm256_storeu_ps(p, v); }
 QUIPU_INLINE void store_half(void* p, F v) {
-  _mm_storeu_si128(static_cast<__m128i*>(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  _mm_storeu_si128(static_cast<__m128i*>(p),
+                   _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 QUIPU_INLINE F all(float x) { return _mm256_set1_ps(x); }
 QUIPU_INLINE F broadcast(const float* p) { return _mm256_broadcast_ss(p); }
@@ -82,7 +83,8 @@ struct Max {
   QUIPU_INLINE F operator()(F a, F b) const { return max(a, b); }
 };
 
-// x: Q rows of 8 lanes. Lane q of the result: row q reduced in the order +4, +2, +1. A row without partner meets itself.
+// x: Q rows of 8 lanes. Lane q of the result: row q reduced in the order +4, +2, +1. A row without partner
+// meets itself.
 template <int Q, class Op>
 QUIPU_INLINE F reduce_rows(F* x, Op op) {
   constexpr int kA = (Q + 1) / 2, kB = (kA + 1) / 2, kC = (kB + 1) / 2;

@@ -1,5 +1,5 @@
-// Vectors of 16 floats under the names that the shared kernel bodies use. Unnamed namespace: what is compiled here with
-// AVX-512 must not be linked into other files.
+// Vectors of 16 floats under the names that the shared kernel bodies use. Unnamed namespace: what is compiled
+// here with AVX-512 must not be linked into other files.
 #pragma once
 
 #include <immintrin.h>
@@ -10,8 +10,9 @@ namespace quipu::kernels::avx512 {
 namespace {
 
 using F = __m512;
-constexpr int kN = 16;            // floats of a vector
-constexpr int kTileQueries = 12;  // register tile 12 x 2 vectors: 24 sums, 2 of B, 1 broadcast of 32 registers
+constexpr int kN = 16;  // floats of a vector
+constexpr int kTileQueries =
+    12;  // register tile 12 x 2 vectors: 24 sums, 2 of B, 1 broadcast of 32 registers
 constexpr int kTileVectors = 2;
 constexpr int kWideQueries = 12;  // two vectors are all 32 columns: B is always read in one pass
 
@@ -23,7 +24,8 @@ QUIPU_INLINE F load_half(const void* p) {
 }
 QUIPU_INLINE void store(float* p, F v) { _mm512_storeu_ps(p, v); }
 QUIPU_INLINE void store_half(void* p, F v) {
-  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  _mm256_storeu_si256(static_cast<__m256i*>(p),
+                      _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 QUIPU_INLINE F all(float x) { return _mm512_set1_ps(x); }
 QUIPU_INLINE F broadcast(const float* p) { return _mm512_set1_ps(*p); }
@@ -41,10 +43,10 @@ QUIPU_INLINE F min(F a, F b) { return _mm512_min_ps(a, b); }
 QUIPU_INLINE F zero_nan(F a) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, a, _CMP_ORD_Q), a); }
 // v where first <= lane number + base < end, else minus infinity.
 QUIPU_INLINE F keep_lanes(F v, int base, int first, int end) {
-  const __m512i lane = _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-                                        _mm512_set1_epi32(base));
-  const __mmask16 in = _mm512_mask_cmplt_epi32_mask(_mm512_cmpge_epi32_mask(lane, _mm512_set1_epi32(first)), lane,
-                                                    _mm512_set1_epi32(end));
+  const __m512i lane = _mm512_add_epi32(
+      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(base));
+  const __mmask16 in = _mm512_mask_cmplt_epi32_mask(_mm512_cmpge_epi32_mask(lane, _mm512_set1_epi32(first)),
+                                                    lane, _mm512_set1_epi32(end));
   return _mm512_mask_mov_ps(_mm512_set1_ps(-__builtin_inff()), in, v);
 }
 
@@ -64,7 +66,8 @@ QUIPU_INLINE F exp(F x) {
   return _mm512_castsi512_ps(_mm512_maskz_add_epi32(in, _mm512_castps_si512(p), exponent));
 }
 QUIPU_INLINE F exp_full(F x) {
-  return _mm512_mask_mov_ps(exp(x), _mm512_cmp_ps_mask(x, all(kExpHighest), _CMP_GT_OQ), all(__builtin_inff()));
+  return _mm512_mask_mov_ps(exp(x), _mm512_cmp_ps_mask(x, all(kExpHighest), _CMP_GT_OQ),
+                            all(__builtin_inff()));
 }
 
 // Pairs (a, b) of neighbours times cos c and sin s of 8 pairs: (a c - b s, b c + a s).
@@ -82,8 +85,8 @@ struct Max {
   QUIPU_INLINE F operator()(F a, F b) const { return max(a, b); }
 };
 
-// x: Q rows of 16 lanes. Lane q of the result: row q reduced in the order +8, +4, +2, +1. A row without partner meets
-// itself.
+// x: Q rows of 16 lanes. Lane q of the result: row q reduced in the order +8, +4, +2, +1. A row without
+// partner meets itself.
 template <int Q, class Op>
 QUIPU_INLINE F reduce_rows(F* x, Op op) {
   constexpr int kA = (Q + 1) / 2, kB = (kA + 1) / 2, kC = (kB + 1) / 2, kD = (kC + 1) / 2;

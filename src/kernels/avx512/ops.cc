@@ -1,6 +1,5 @@
-#include "kernels/ops_impl.h"
-
 #include "kernels/avx512/float_vector.h"
+#include "kernels/ops_impl.h"
 
 namespace quipu::kernels::avx512 {
 

@@ -1,11 +1,10 @@
-// The definition of attention.h, one query at a time: the reference that the vector instruction sets are tested
-// against.
-#include "kernels/attention_impl.h"
-
+// The definition of attention.h, one query at a time: the reference that the vector instruction sets are
+// tested against.
 #include <bit>
 #include <cmath>
 #include <initializer_list>
 
+#include "kernels/attention_impl.h"
 #include "kernels/exp_constants.h"
 
 namespace quipu::kernels::scalar {
@@ -17,12 +16,14 @@ constexpr float kFloatMax = 0x1.fffffep127f;
 constexpr float kHalfMax = 65504.0f;
 
 float widen(uint16_t h) {
-  const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, mantissa = h & 1023u;
+  const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16, exponent = (h >> 10) & 31u,
+                 mantissa = h & 1023u;
   if (exponent == 0) {
     const float v = static_cast<float>(mantissa) * 0x1p-24f;
     return sign != 0 ? -v : v;
   }
-  return std::bit_cast<float>(sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | mantissa << 13);
+  return std::bit_cast<float>(sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) |
+                              mantissa << 13);
 }
 
 // |x| <= 65504. Adding a number whose last place is the half's last place rounds to nearest even.
@@ -76,7 +77,8 @@ float tree_sum(const float* p) {
 void pack(const QueryTile& t, const float* q, int64_t ldq, float* packed) {
   for (int i = 0; i < t.n_queries; ++i)
     for (int d = 0; d < t.head_dim_k; ++d)
-      packed[static_cast<int64_t>(i) * t.head_dim_k + d] = q[i / t.group * ldq + i % t.group * t.head_dim_k + d];
+      packed[static_cast<int64_t>(i) * t.head_dim_k + d] =
+          q[i / t.group * ldq + i % t.group * t.head_dim_k + d];
 }
 
 void clear(const QueryTile& t, const TileState& s) {
@@ -88,8 +90,8 @@ void clear(const QueryTile& t, const TileState& s) {
 }
 
 // One query and one block of which it sees the tokens [first, end), at least one.
-void attend_block(const QueryTile& t, const float* q, const std::byte* block, int first, int end, float& m, float& l,
-                  float* o) {
+void attend_block(const QueryTile& t, const float* q, const std::byte* block, int first, int end, float& m,
+                  float& l, float* o) {
   const std::byte* k = block + t.k_offset;
   const std::byte* v = block + t.v_offset;
   float p[kTokens] = {};
@@ -122,8 +124,9 @@ void attend(const QueryTile& t, const float* packed, int64_t begin, int64_t end,
       const int64_t first = first_seen > token0 ? first_seen - token0 : 0;
       const int64_t last = position - token0 < kTokens - 1 ? position - token0 : kTokens - 1;
       if (first > last) continue;
-      attend_block(t, packed + static_cast<int64_t>(i) * t.head_dim_k, t.blocks[block], static_cast<int>(first),
-                   static_cast<int>(last + 1), s.m[i], s.l[i], s.o + static_cast<int64_t>(i) * t.head_dim_v);
+      attend_block(t, packed + static_cast<int64_t>(i) * t.head_dim_k, t.blocks[block],
+                   static_cast<int>(first), static_cast<int>(last + 1), s.m[i], s.l[i],
+                   s.o + static_cast<int64_t>(i) * t.head_dim_v);
     }
   }
 }
@@ -134,7 +137,8 @@ void merge(const QueryTile& t, const TileState& sum, const TileState& part) {
     const float a = exp_flushed(sum.m[i] - now), b = exp_flushed(part.m[i] - now);
     sum.m[i] = now;
     sum.l[i] = std::fma(sum.l[i], a, part.l[i] * b);
-    for (int64_t d = static_cast<int64_t>(i) * t.head_dim_v; d < static_cast<int64_t>(i + 1) * t.head_dim_v; ++d)
+    for (int64_t d = static_cast<int64_t>(i) * t.head_dim_v; d < static_cast<int64_t>(i + 1) * t.head_dim_v;
+         ++d)
       sum.o[d] = std::fma(sum.o[d], a, part.o[d] * b);
   }
 }
@@ -148,7 +152,8 @@ void finish(const QueryTile& t, const TileState& s, float* out, int64_t ldo) {
 
 void store_k(std::byte* head, bool half, const float* x, int64_t ldx, int dim, int lane, int n) {
   for (int d = 0; d < dim; ++d)
-    for (int i = 0; i < n; ++i) set_element(head, half, static_cast<int64_t>(d) * kTokens + lane + i, x[i * ldx + d]);
+    for (int i = 0; i < n; ++i)
+      set_element(head, half, static_cast<int64_t>(d) * kTokens + lane + i, x[i * ldx + d]);
 }
 
 void store_v(std::byte* head, bool half, const float* x, int64_t ldx, int dim, int lane, int n) {

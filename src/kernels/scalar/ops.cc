@@ -48,7 +48,8 @@ void scale(float* x, float s, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] *= s;
 }
 
-void rope_neighbours(float* x, int n_heads, int64_t head_stride, int n_pairs, const float* cos_in, const float* sin_in) {
+void rope_neighbours(float* x, int n_heads, int64_t head_stride, int n_pairs, const float* cos_in,
+                     const float* sin_in) {
   for (int h = 0; h < n_heads; ++h, x += head_stride) {
     for (int i = 0; i < n_pairs; ++i) {
       const float a = x[2 * i], b = x[2 * i + 1];

@@ -1,0 +1,91 @@
+#include "base/topology.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include <hwloc.h>
+
+#include "base/thread_pool.h"
+
+namespace quipu {
+
+namespace {
+
+// Physical cores with at least one processor in the affinity mask; 0 if hwloc cannot tell.
+int allowed_cores() {
+  hwloc_topology_t topology;
+  if (hwloc_topology_init(&topology) != 0) return 0;
+  // Cores are all that is asked for: caches, devices and memory need not be discovered.
+  hwloc_topology_set_all_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_NONE);
+  hwloc_topology_set_type_filter(topology, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
+  int cores = 0;
+  if (hwloc_topology_load(topology) == 0) {
+    hwloc_bitmap_t mask = hwloc_bitmap_alloc();
+    if (hwloc_get_cpubind(topology, mask, HWLOC_CPUBIND_PROCESS) == 0) {
+      hwloc_obj_t core = nullptr;
+      while ((core = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, core)) != nullptr)
+        cores += hwloc_bitmap_intersects(core->cpuset, mask) != 0;
+    }
+    hwloc_bitmap_free(mask);
+  }
+  hwloc_topology_destroy(topology);
+  return cores;
+}
+
+std::string slurp(const std::string& path) {
+  std::ifstream in(path);
+  std::ostringstream out;
+  if (in) out << in.rdbuf();
+  return out.str();
+}
+
+std::optional<double> quota_of(const std::string& dir, bool v2) {
+  double quota = 0, period = 0;
+  if (v2) {
+    std::istringstream in(slurp(dir + "/cpu.max"));  // "max 100000" or "150000 100000"
+    if (!(in >> quota >> period)) return std::nullopt;
+  } else {
+    std::istringstream q(slurp(dir + "/cpu.cfs_quota_us")), p(slurp(dir + "/cpu.cfs_period_us"));
+    if (!(q >> quota) || !(p >> period)) return std::nullopt;
+  }
+  if (!(quota > 0) || !(period > 0)) return std::nullopt;  // v1 writes -1 for "none"
+  return quota / period;
+}
+
+}  // namespace
+
+std::optional<double> cgroup_cpu_quota(const std::string& root) {
+  std::optional<double> least;
+  std::istringstream groups(slurp(root + "/proc/self/cgroup"));
+  std::string line;
+  while (std::getline(groups, line)) {  // "0::/path" (v2), "4:cpu,cpuacct:/path" (v1)
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    const bool v2 = controllers == ",,";
+    if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
+    const std::string base = root + (v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu");
+    for (std::string path = line.substr(second + 1);;) {
+      if (const auto q = quota_of(base + (path == "/" ? "" : path), v2)) least = std::min(least.value_or(*q), *q);
+      if (path == "/" || path.empty()) break;
+      const size_t slash = path.rfind('/');
+      path = slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+    }
+  }
+  return least;
+}
+
+int default_thread_count() {
+  int n = allowed_cores();
+  if (n <= 0) n = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  // A thread more than the quota allows would be throttled with all the others waiting for it.
+  if (const auto quota = cgroup_cpu_quota()) n = std::min(n, static_cast<int>(std::floor(*quota)));
+  return std::max(n, 1);
+}
+
+}  // namespace quipu

@@ -1,0 +1,108 @@
+#include "kv/block_table.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace quipu::kv {
+namespace {
+
+struct Fixture : ::testing::Test {
+  memory::Ledger ledger;
+  std::unique_ptr<BlockPool> pool = std::move(*BlockPool::create(4096, 10, ledger));
+};
+using BlockTableTest = Fixture;
+
+TEST_F(BlockTableTest, ReserveTakesWholeBlocks) {
+  BlockTable table(*pool);
+  EXPECT_EQ(table.capacity_tokens(), 0);
+  for (int64_t n : {0, -1, -100000}) EXPECT_TRUE(table.reserve(n).has_value());
+  EXPECT_EQ(table.ids().size(), 0u);
+  EXPECT_TRUE(table.reserve(1).has_value());
+  EXPECT_EQ(table.capacity_tokens(), 32);
+  EXPECT_TRUE(table.reserve(32).has_value());
+  EXPECT_EQ(table.ids().size(), 1u);
+  EXPECT_TRUE(table.reserve(33).has_value());
+  EXPECT_EQ(table.ids().size(), 2u);
+  EXPECT_TRUE(table.reserve(5).has_value());  // never shrinks
+  EXPECT_EQ(table.capacity_tokens(), 64);
+  ASSERT_EQ(table.blocks().size(), 2u);
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(table.blocks()[i], pool->data(table.ids()[i]));
+  EXPECT_EQ(pool->in_use(), 2u);
+}
+
+TEST_F(BlockTableTest, TruncateKeepsStartedBlocks) {
+  BlockTable table(*pool);
+  ASSERT_TRUE(table.reserve(320).has_value());
+  EXPECT_EQ(pool->in_use(), 10u);
+  table.truncate(1000);
+  EXPECT_EQ(table.ids().size(), 10u);
+  table.truncate(65);
+  EXPECT_EQ(table.ids().size(), 3u);
+  EXPECT_EQ(table.blocks().size(), 3u);
+  table.truncate(64);
+  EXPECT_EQ(table.ids().size(), 2u);
+  EXPECT_EQ(pool->in_use(), 2u);
+  table.truncate(-5);
+  EXPECT_EQ(table.capacity_tokens(), 0);
+  EXPECT_EQ(pool->in_use(), 0u);
+}
+
+TEST_F(BlockTableTest, FailureChangesNothing) {
+  BlockTable other(*pool), table(*pool);
+  ASSERT_TRUE(other.reserve(5 * 32).has_value());
+  ASSERT_TRUE(table.reserve(2 * 32).has_value());
+  const std::vector<BlockId> ids(table.ids().begin(), table.ids().end());
+  const std::vector<const std::byte*> blocks(table.blocks().begin(), table.blocks().end());
+  // Three are left: what fails half-way and what can never fit.
+  for (int64_t n :
+       {int64_t{6 * 32}, int64_t{10 * 32}, int64_t{11 * 32}, std::numeric_limits<int64_t>::max()}) {
+    auto r = table.reserve(n);
+    ASSERT_FALSE(r.has_value()) << n;
+    EXPECT_EQ(r.error().code, Code::kOutOfMemory);
+    EXPECT_EQ(pool->in_use(), 7u);
+    EXPECT_EQ(std::vector(table.ids().begin(), table.ids().end()), ids);
+    EXPECT_EQ(std::vector(table.blocks().begin(), table.blocks().end()), blocks);
+  }
+  EXPECT_TRUE(table.reserve(5 * 32).has_value());
+  EXPECT_EQ(pool->in_use(), 10u);
+}
+
+TEST_F(BlockTableTest, DestructionAndMovesReleaseOnce) {
+  {
+    BlockTable a(*pool);
+    ASSERT_TRUE(a.reserve(64).has_value());
+    BlockTable b(std::move(a));
+    EXPECT_EQ(b.capacity_tokens(), 64);
+    EXPECT_EQ(a.capacity_tokens(), 0);  // NOLINT: a moved-from table is empty
+    BlockTable c(*pool);
+    ASSERT_TRUE(c.reserve(96).has_value());
+    EXPECT_EQ(pool->in_use(), 5u);
+    c = std::move(b);
+    EXPECT_EQ(pool->in_use(), 2u);
+    BlockTable& self = c;
+    c = std::move(self);
+    EXPECT_EQ(c.capacity_tokens(), 64);
+    EXPECT_TRUE(a.reserve(32).has_value());  // usable again
+    EXPECT_EQ(pool->in_use(), 3u);
+  }
+  EXPECT_EQ(pool->in_use(), 0u);
+}
+
+// A block shared with someone else stays with him.
+TEST_F(BlockTableTest, SharedBlocksSurvive) {
+  BlockTable table(*pool);
+  ASSERT_TRUE(table.reserve(64).has_value());
+  const BlockId shared = table.ids()[1];
+  pool->retain(shared);
+  table.truncate(0);
+  EXPECT_EQ(pool->references(shared), 1u);
+  EXPECT_EQ(pool->in_use(), 1u);
+  pool->release(shared);
+}
+
+}  // namespace
+}  // namespace quipu::kv

@@ -1,0 +1,64 @@
+#include "kv/layout.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <set>
+#include <vector>
+
+namespace quipu::kv {
+namespace {
+
+using kernels::AttentionShape;
+using kernels::KvType;
+
+TEST(KvLayout, SizesOfAKnownModel) {
+  const KvLayout layout({.n_layers = 30, .n_kv_heads = 3, .head_dim_k = 64, .head_dim_v = 64});
+  EXPECT_EQ(layout.block_bytes(), 32u * 2 * 30 * 3 * (64 + 64));
+  EXPECT_EQ(layout.padded_k(), 64);
+}
+
+// Every byte belongs to at most one (layer, head, K or V), and all of them lie inside the block.
+TEST(KvLayout, PiecesDoNotOverlap) {
+  for (KvType k : {KvType::kF16, KvType::kF32}) {
+    for (KvType v : {KvType::kF16, KvType::kF32}) {
+      const GroupShape shape = {3, 2, 80, 40, k, v};
+      const KvLayout layout(shape);
+      EXPECT_EQ(layout.padded_k(), 96);
+      EXPECT_EQ(layout.padded_v(), 64);
+      EXPECT_EQ(layout.block_bytes() % 4096, 0u);
+      std::vector<int> used(layout.block_bytes());
+      for (int l = 0; l < shape.n_layers; ++l) {
+        const AttentionShape s = layout.layer_shape(l);
+        EXPECT_EQ(s.n_kv_heads, 2);
+        EXPECT_EQ(s.head_dim_k, 96);
+        EXPECT_EQ(s.head_dim_v, 64);
+        EXPECT_EQ(s.type_k, k);
+        EXPECT_EQ(s.type_v, v);
+        for (size_t h = 0; h < 2; ++h) {
+          const size_t at_k = s.k_offset + h * s.k_head_bytes, at_v = s.v_offset + h * s.v_head_bytes;
+          EXPECT_EQ(at_k % 64, 0u);
+          EXPECT_EQ(at_v % 64, 0u);
+          for (size_t i = 0; i < 32u * 96 * static_cast<size_t>(kv_elem_bytes(k)); ++i) ++used.at(at_k + i);
+          for (size_t i = 0; i < 32u * 64 * static_cast<size_t>(kv_elem_bytes(v)); ++i) ++used.at(at_v + i);
+        }
+      }
+      EXPECT_EQ(*std::max_element(used.begin(), used.end()), 1);
+    }
+  }
+}
+
+TEST(KvLayout, ImpossibleShapesHaveNoSize) {
+  constexpr int kMax = std::numeric_limits<int>::max();
+  EXPECT_EQ(KvLayout(GroupShape{}).block_bytes(), 0u);
+  EXPECT_EQ(KvLayout({.n_layers = -1, .n_kv_heads = 1, .head_dim_k = 64, .head_dim_v = 64}).block_bytes(),
+            0u);
+  EXPECT_EQ(KvLayout({.n_layers = 1, .n_kv_heads = 1, .head_dim_k = kMax, .head_dim_v = 64}).block_bytes(),
+            0u);
+  EXPECT_EQ(KvLayout({.n_layers = kMax, .n_kv_heads = kMax, .head_dim_k = kMax - 64, .head_dim_v = 64})
+                .block_bytes(),
+            0u);
+}
+
+}  // namespace
+}  // namespace quipu::kv
