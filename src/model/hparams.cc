@@ -91,7 +91,7 @@ class Reader {
 
 // YaRN's magnitude: 0.1 ln(f) + 1 above 1 (Peng et al. 2023, section 3.4).
 double yarn_magnitude(double factor, double k) {
-  return factor <= 1.0 ? 1.0 : 0.1 * k * kernels::det_log(factor) + 1.0;
+  return factor <= 1.0 ? 1.0 : 0.1 * k * kernels::det::log(factor) + 1.0;
 }
 
 void read_rope(Reader& r, HParams& h) {
@@ -127,7 +127,7 @@ void read_rope(Reader& r, HParams& h) {
     magnitude = static_cast<float>(log_multiplier != 0.0f ? yarn_magnitude(f, 1.0) / yarn_magnitude(f, log_multiplier)
                                                           : yarn_magnitude(f, 1.0));
     // The rotation itself applies 1 + 0.1 ln f once more; divide it out.
-    magnitude = static_cast<float>(magnitude / (1.0 + 0.1 * kernels::det_log(f)));
+    magnitude = static_cast<float>(magnitude / (1.0 + 0.1 * kernels::det::log(f)));
   }
   h.rope_attn_factor = magnitude * attn_factor;
 }
