@@ -1,108 +1,28 @@
 #include "gguf/file.h"
 
-#include <algorithm>
-#include <cmath>
 #include <cstdlib>
-#include <cstring>
-#include <unordered_map>
+#include <utility>
 
 #include "base/checked.h"
-#include "gguf/cursor.h"
 #include "gguf/mapped_file.h"
 #include "gguf/parse.h"
 #include "gguf/split.h"
 
 namespace quipu::gguf {
 
-namespace {
-
-template <class T>
-T load(const std::byte* p) {
-  T v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-
-// Calls f with every element of a numeric array, as its own type.
-template <class F>
-bool each_number(const Array& a, F&& f) {
-  const std::byte* p = a.raw().data();
-  const auto walk = [&]<class T>(T) {
-    for (uint64_t i = 0; i < a.size(); ++i) f(load<T>(p + i * sizeof(T)));
-    return true;
-  };
-  switch (a.element()) {
-    case ValueType::kU8: return walk(uint8_t{});
-    case ValueType::kI8: return walk(int8_t{});
-    case ValueType::kU16: return walk(uint16_t{});
-    case ValueType::kI16: return walk(int16_t{});
-    case ValueType::kU32: return walk(uint32_t{});
-    case ValueType::kI32: return walk(int32_t{});
-    case ValueType::kU64: return walk(uint64_t{});
-    case ValueType::kI64: return walk(int64_t{});
-    case ValueType::kF32: return walk(float{});
-    case ValueType::kF64: return walk(double{});
-    default: return false;
-  }
-}
-
-bool is_float(ValueType t) { return t == ValueType::kF32 || t == ValueType::kF64; }
-
-}  // namespace
-
-std::optional<std::vector<int64_t>> Array::as_ints() const {
-  if (is_float(element_)) return std::nullopt;
-  std::vector<int64_t> out;
-  bool fits = true;
-  const bool numeric = each_number(*this, [&](auto v) {
-    if constexpr (std::is_integral_v<decltype(v)>) {
-      const auto n = checked_cast<int64_t>(v);
-      fits &= n.has_value();
-      out.push_back(n.value_or(0));
-    }
-  });
-  return numeric && fits ? std::optional(std::move(out)) : std::nullopt;
-}
-
-std::optional<std::vector<float>> Array::as_floats() const {
-  std::vector<float> out;
-  if (!is_float(element_) || !each_number(*this, [&](auto v) { out.push_back(static_cast<float>(v)); }))
-    return std::nullopt;
-  return out;
-}
-
-std::optional<std::vector<bool>> Array::as_bools() const {
-  if (element_ != ValueType::kBool) return std::nullopt;
-  std::vector<bool> out;
-  for (std::byte b : bytes_) out.push_back(b != std::byte{0});
-  return out;
-}
-
-std::optional<std::vector<std::string_view>> Array::as_strings() const {
-  if (element_ != ValueType::kString) return std::nullopt;
-  std::vector<std::string_view> out;
-  Cursor c(bytes_);
-  for (uint64_t i = 0; i < count_; ++i) {
-    auto s = c.string("an array of strings");
-    if (!s) return std::nullopt;  // cannot be: the parser has walked it
-    out.push_back(*s);
-  }
-  return out;
-}
-
 struct File::Impl {
   std::string path;
   std::vector<MappedFile> parts;  // empty for parse()
   Parsed parsed;
-  std::unordered_map<std::string_view, const Entry*> by_key;
-  std::unordered_map<std::string_view, const Tensor*> by_name;
+  EntryIndex by_key;
+  TensorIndex by_name;
   uint64_t bytes = 0;
 
   Result<void> index() {
-    for (const Entry& e : parsed.entries) by_key.emplace(e.key, &e);
-    for (const Tensor& t : parsed.tensors)
-      if (!by_name.emplace(t.name, &t).second)
-        return error(Code::kCorrupt, "{}: two parts hold a tensor named '{}'", path, t.name);
+    by_key = EntryIndex(parsed.entries);
+    by_name = TensorIndex(parsed.tensors);
+    if (const auto twice = by_name.first_duplicate())  // each part has been looked through by itself
+      return error(Code::kCorrupt, "{}: two parts have a tensor named '{}'", path, shown(*twice));
     return {};
   }
 };
@@ -155,63 +75,93 @@ std::string_view File::architecture() const {
 
 std::span<const Entry> File::entries() const { return impl_->parsed.entries; }
 
-const Entry* File::find(std::string_view key) const {
-  const auto it = impl_->by_key.find(key);
-  return it == impl_->by_key.end() ? nullptr : it->second;
+const Entry* File::find(std::string_view key) const { return impl_->by_key.find(key); }
+
+namespace {
+
+const char* type_text(ValueType t) {
+  switch (t) {
+    case ValueType::kF32:
+    case ValueType::kF64:
+      return "a floating-point number";
+    case ValueType::kBool:
+      return "true or false";
+    case ValueType::kString:
+      return "a string";
+    case ValueType::kArray:
+      return "an array";
+    default:
+      return "an integer";
+  }
 }
+
+std::unexpected<Error> wrong_type(const Entry& e, const char* wanted) {
+  auto r = error(Code::kCorrupt, "metadata key '{}' is {}; it must be {}", shown(e.key), type_text(e.type),
+                 wanted);
+  r.error().subject = std::string(e.key);
+  return r;
+}
+
+std::unexpected<Error> out_of_range(const Entry& e) {
+  const std::string value = std::holds_alternative<int64_t>(e.value)
+                                ? std::to_string(std::get<int64_t>(e.value))
+                                : std::to_string(std::get<uint64_t>(e.value));
+  auto r = error(Code::kCorrupt, "metadata key '{}' is {}, which is out of range", shown(e.key), value);
+  r.error().subject = std::string(e.key);
+  return r;
+}
+
+// The value of `key` as the alternative T of Value.
+template <class T>
+Result<std::optional<T>> typed(const File& file, std::string_view key, const char* wanted) {
+  const Entry* e = file.find(key);
+  if (e == nullptr) return std::nullopt;
+  if (const T* v = std::get_if<T>(&e->value)) return *v;
+  return wrong_type(*e, wanted);
+}
+
+}  // namespace
 
 Result<std::optional<int64_t>> File::integer(std::string_view key) const {
   const Entry* e = find(key);
   if (e == nullptr) return std::nullopt;
   if (const auto* v = std::get_if<int64_t>(&e->value)) return *v;
-  if (const auto* v = std::get_if<uint64_t>(&e->value))
-    if (const auto n = checked_cast<int64_t>(*v)) return *n;
-  return error(Code::kCorrupt, "the metadata key '{}' must be an integer", key);
+  const auto* v = std::get_if<uint64_t>(&e->value);
+  if (v == nullptr) return wrong_type(*e, "an integer");
+  const auto n = checked_cast<int64_t>(*v);
+  if (!n) return out_of_range(*e);
+  return *n;
 }
 
 Result<std::optional<uint64_t>> File::uint(std::string_view key) const {
   const Entry* e = find(key);
   if (e == nullptr) return std::nullopt;
   if (const auto* v = std::get_if<uint64_t>(&e->value)) return *v;
-  if (const auto* v = std::get_if<int64_t>(&e->value))
-    if (*v >= 0) return static_cast<uint64_t>(*v);
-  return error(Code::kCorrupt, "the metadata key '{}' must be an integer that is not negative", key);
+  const auto* v = std::get_if<int64_t>(&e->value);
+  if (v == nullptr) return wrong_type(*e, "an integer");
+  if (*v < 0) return out_of_range(*e);
+  return static_cast<uint64_t>(*v);
 }
 
 Result<std::optional<double>> File::number(std::string_view key) const {
-  const Entry* e = find(key);
-  if (e == nullptr) return std::nullopt;
-  if (const auto* v = std::get_if<double>(&e->value)) return *v;
-  return error(Code::kCorrupt, "the metadata key '{}' must be a floating-point number", key);
+  return typed<double>(*this, key, "a floating-point number");
 }
 
 Result<std::optional<bool>> File::boolean(std::string_view key) const {
-  const Entry* e = find(key);
-  if (e == nullptr) return std::nullopt;
-  if (const auto* v = std::get_if<bool>(&e->value)) return *v;
-  return error(Code::kCorrupt, "the metadata key '{}' must be true or false", key);
+  return typed<bool>(*this, key, "true or false");
 }
 
 Result<std::optional<std::string_view>> File::string(std::string_view key) const {
-  const Entry* e = find(key);
-  if (e == nullptr) return std::nullopt;
-  if (const auto* v = std::get_if<std::string_view>(&e->value)) return *v;
-  return error(Code::kCorrupt, "the metadata key '{}' must be a string", key);
+  return typed<std::string_view>(*this, key, "a string");
 }
 
 Result<std::optional<Array>> File::array(std::string_view key) const {
-  const Entry* e = find(key);
-  if (e == nullptr) return std::nullopt;
-  if (const auto* v = std::get_if<Array>(&e->value)) return *v;
-  return error(Code::kCorrupt, "the metadata key '{}' must be an array", key);
+  return typed<Array>(*this, key, "an array");
 }
 
 std::span<const Tensor> File::tensors() const { return impl_->parsed.tensors; }
 
-const Tensor* File::tensor(std::string_view name) const {
-  const auto it = impl_->by_name.find(name);
-  return it == impl_->by_name.end() ? nullptr : it->second;
-}
+const Tensor* File::tensor(std::string_view name) const { return impl_->by_name.find(name); }
 
 uint64_t File::mapped_bytes() const { return impl_->bytes; }
 

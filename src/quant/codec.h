@@ -1,4 +1,5 @@
-// Decoding and encoding of block formats, the reference for every kernel. Spec: gguf-and-models 2.2, 2.3, 2.5.
+// Decoding and encoding of block formats, the reference for every kernel. Spec:
+// gguf-and-models 2.2, 2.3, 2.5.
 #pragma once
 
 #include <cstddef>

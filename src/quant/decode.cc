@@ -1,4 +1,5 @@
-// Decoding: one function a format, bit-exact with the reference. Products and sums are rounded one by one, as written.
+// Decoding: one function a format, bit-exact with the reference. Products and sums are rounded one by one, as
+// written.
 #include <cstring>
 
 #include "quant/block_layout.h"
@@ -41,7 +42,8 @@ void decode_q4_k(const uint8_t* b, float* y) {
     const ScaleMin s = q4_k_scale(b + 4, g);
     const float scale = d * static_cast<float>(s.scale), min = dmin * static_cast<float>(s.min);
     const uint8_t* q = b + 16 + 32 * (g / 2);
-    for (int l = 0; l < 32; ++l) y[32 * g + l] = scale * static_cast<float>(g % 2 ? q[l] >> 4 : q[l] & 15) - min;
+    for (int l = 0; l < 32; ++l)
+      y[32 * g + l] = scale * static_cast<float>(g % 2 ? q[l] >> 4 : q[l] & 15) - min;
   }
 }
 
@@ -63,18 +65,30 @@ void decode_row(TensorType type, const std::byte* src, float* dst, int64_t n) {
     for (int64_t i = 0; i < n / elems; ++i) decode(p + i * bytes, dst + i * elems);
   };
   switch (type) {
-    case TensorType::kF32: std::memcpy(dst, src, static_cast<size_t>(n) * sizeof(float)); break;
+    case TensorType::kF32:
+      std::memcpy(dst, src, static_cast<size_t>(n) * sizeof(float));
+      break;
     case TensorType::kF16:
       for (int64_t i = 0; i < n; ++i) dst[i] = half_to_float(load16(p + 2 * i));
       break;
     case TensorType::kBF16:
       for (int64_t i = 0; i < n; ++i) dst[i] = bf16_to_float(load16(p + 2 * i));
       break;
-    case TensorType::kQ4_0: blocks(32, 18, decode_q4_0); break;
-    case TensorType::kQ4_1: blocks(32, 20, decode_q4_1); break;
-    case TensorType::kQ8_0: blocks(32, 34, decode_q8_0); break;
-    case TensorType::kQ4_K: blocks(256, 144, decode_q4_k); break;
-    case TensorType::kQ6_K: blocks(256, 210, decode_q6_k); break;
+    case TensorType::kQ4_0:
+      blocks(32, 18, decode_q4_0);
+      break;
+    case TensorType::kQ4_1:
+      blocks(32, 20, decode_q4_1);
+      break;
+    case TensorType::kQ8_0:
+      blocks(32, 34, decode_q8_0);
+      break;
+    case TensorType::kQ4_K:
+      blocks(256, 144, decode_q4_k);
+      break;
+    case TensorType::kQ6_K:
+      blocks(256, 210, decode_q6_k);
+      break;
   }
 }
 

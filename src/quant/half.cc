@@ -1,9 +1,9 @@
-#include "quant/codec.h"
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
+
+#include "quant/codec.h"
 
 namespace quipu {
 

@@ -8,7 +8,8 @@
 
 namespace quipu {
 
-// The ids stored in GGUF files. Only the ones this build computes with are named; the others are known by size.
+// The ids stored in GGUF files. Only the ones this build computes with are named; the others are known by
+// size.
 enum class TensorType : int32_t {
   kF32 = 0,
   kF16 = 1,
@@ -36,7 +37,8 @@ inline const char* type_name(TensorType t) { return type_info(t)->name; }
 // "F32, F16, Q4_0, ...": the computable ones, for error messages.
 std::string_view computable_types();
 
-// Bytes of a row of n elements; nothing if n is negative, not a multiple of the block, or the product overflows.
+// Bytes of a row of n elements; nothing if n is negative, not a multiple of the block, or the product
+// overflows.
 std::optional<uint64_t> row_bytes(TensorType type, int64_t n);
 
 }  // namespace quipu
