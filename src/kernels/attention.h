@@ -51,7 +51,7 @@ struct AttentionSeq {
       nullptr;  // block b holds tokens 32b .. 32b+31; enough for position0 + n_rows
 };
 
-// Writes K and V of n_rows rows into the blocks: k [n_rows, n_kv_heads * head_dim_k] and v likewise (float,
+// Writes K and V of the sequence's n_rows rows into its blocks (row0 is not added): k [n_rows, n_kv_heads * head_dim_k] and v likewise (float,
 // row strides ldk, ldv; heads already padded). Values are rounded to the cache type (nearest even; f16:
 // clamped to +-65504, NaN to 0, so that a masked token can never leak). blocks of AttentionSeq are written
 // here.

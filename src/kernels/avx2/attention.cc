@@ -6,6 +6,7 @@ namespace quipu::kernels::avx2 {
 namespace {
 
 #include "kernels/attention_simd.inc.h"
+#include "kernels/store_kv_simd.inc.h"
 
 }  // namespace
 
