@@ -48,6 +48,7 @@ class Tokenizer {
   virtual bool is_control(Token id) const = 0;
   virtual bool is_end_of_generation(Token id) const = 0;
   virtual std::span<const Token> end_of_generation() const = 0;
+  virtual size_t memory_bytes() const = 0;  // what it holds beside the file's mapping
 };
 
 // Joins pieces into text that never ends inside a character: incomplete UTF-8 tails are held back until complete.
