@@ -1,0 +1,105 @@
+#include "cli/console.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/render.h"
+
+namespace quipu::cli {
+
+namespace {
+
+// A prompt longer than this fits no context; without a limit `quipu run FILE < /dev/zero` would take all memory.
+constexpr size_t kMostInput = size_t{256} << 20;
+
+// Up to this many bytes a pipe that is ready takes in one go, so a write never blocks out of reach of a signal.
+constexpr size_t kWriteChunk = 4096;
+
+}  // namespace
+
+Console::Console(int in, int out, int err, SignalWatch& signals)
+    : in_(in),
+      out_(out),
+      err_(err),
+      signals_(signals),
+      in_terminal_(isatty(in) == 1),
+      out_terminal_(isatty(out) == 1),
+      err_terminal_(isatty(err) == 1) {
+  const char* term = environment("TERM");
+  cursor_ = term != nullptr && std::strcmp(term, "dumb") != 0;
+  colour_ = environment("NO_COLOR") == nullptr;
+}
+
+int Console::columns() const {
+  winsize size{};
+  return out_terminal_ && ioctl(out_, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+int Console::write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    if (signals_.wait(fd, POLLOUT, -1) == SignalWatch::Wake::kSignal) {
+      // Only the end of the program may cut output short; Ctrl-C is for whoever produces it.
+      pollfd now{fd, POLLOUT, 0};
+      if (poll(&now, 1, 0) == 0) return EINTR;
+    }
+    const ssize_t n = write(fd, text.data(), std::min(text.size(), kWriteChunk));
+    if (n > 0)
+      text.remove_prefix(static_cast<size_t>(n));
+    else if (n < 0 && errno != EINTR && errno != EAGAIN)
+      return errno;
+  }
+  return 0;
+}
+
+bool Console::out(std::string_view text) {
+  if (out_error_ != 0) return false;
+  const int failed = write_all(out_, text);
+  if (failed != EINTR) out_error_ = failed;  // a signal cuts off this piece alone
+  return failed == 0;
+}
+
+void Console::err(std::string_view text) { write_all(err_, text); }
+
+void Console::err_line(std::string_view text) { err(printable(text) + "\n"); }
+
+Result<std::string> Console::read_input() {
+  std::string all;
+  char buffer[65536];
+  while (true) {
+    if (signals_.wait(in_, POLLIN, -1) == SignalWatch::Wake::kSignal) {
+      if (signals_.take_interrupt()) return error(Code::kCancelled, "interrupted");
+      continue;
+    }
+    const ssize_t n = read(in_, buffer, sizeof buffer);
+    if (n == 0) return all;
+    if (n < 0) {
+      if (errno == EINTR || errno == EAGAIN) continue;
+      if (errno == EBADF) return all;  // closed from the start: nothing was piped in
+      return error(Code::kIo, "cannot read standard input: {}", std::strerror(errno));
+    }
+    all.append(buffer, static_cast<size_t>(n));
+    if (all.size() > kMostInput)
+      return error(Code::kInvalidArgument, "standard input holds more than {} MiB, which is no prompt",
+                   kMostInput >> 20);
+  }
+}
+
+const char* environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : nullptr;
+}
+
+bool environment_switch(const char* name) {
+  const char* value = environment(name);
+  if (value == nullptr) return false;
+  for (const char* off : {"0", "f", "F", "false", "FALSE", "False"})
+    if (std::strcmp(value, off) == 0) return false;
+  return true;
+}
+
+}  // namespace quipu::cli

@@ -1,0 +1,117 @@
+#include "cli/render.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <utf8proc.h>
+
+#include "cli/console.h"
+
+namespace quipu::cli {
+
+int code_point_width(char32_t c) {
+  if (c < 0x20 || (c >= 0x7F && c < 0xA0)) return 0;
+  if (c < 0x300) return 1;
+  return std::clamp(utf8proc_charwidth(static_cast<utf8proc_int32_t>(c)), 0, 2);
+}
+
+char32_t decode_utf8(std::string_view text, size_t* length) {
+  utf8proc_int32_t c = -1;
+  const auto n = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                  static_cast<utf8proc_ssize_t>(text.size()), &c);
+  *length = n > 0 ? static_cast<size_t>(n) : 1;
+  return n > 0 && c >= 0 ? static_cast<char32_t>(c) : U'\uFFFD';
+}
+
+std::string encode_utf8(char32_t c) {
+  std::array<utf8proc_uint8_t, 4> bytes;
+  const auto n = utf8proc_encode_char(static_cast<utf8proc_int32_t>(c), bytes.data());
+  return n > 0 ? std::string(reinterpret_cast<const char*>(bytes.data()), static_cast<size_t>(n)) : "\uFFFD";
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    size_t n = 0;
+    const char32_t c = decode_utf8(text, &n);
+    const bool control = c < 0x20 || (c >= 0x7F && c < 0xA0);
+    if (!control || c == '\n' || c == '\t') {
+      if (c == U'\uFFFD')
+        out += "\uFFFD";
+      else
+        out += text.substr(0, n);
+    }
+    text.remove_prefix(n);
+  }
+  return out;
+}
+
+WordWrap::WordWrap(int columns) : limit_(std::max(columns - kMargin, 1)) {}
+
+std::string WordWrap::feed(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    size_t n = 0;
+    const char32_t c = decode_utf8(text, &n);
+    put(c, text.substr(0, n), out);
+    text.remove_prefix(n);
+  }
+  return out;
+}
+
+void WordWrap::put(char32_t c, std::string_view bytes, std::string& out) {
+  const auto start_line = [&] {
+    out += '\n';
+    column_ = 0;
+  };
+  const auto end_word = [&] {
+    word_.clear();
+    word_width_ = 0;
+  };
+  if (c == '\n') {
+    start_line();
+    return end_word();
+  }
+  if (c == ' ' || c == '\t') {
+    end_word();
+    if (column_ >= limit_) return start_line();  // the break stands for the space
+    out += bytes;
+    column_ = c == '\t' ? (column_ / 8 + 1) * 8 : column_ + 1;
+    return;
+  }
+  const int width = code_point_width(c);
+  if (column_ + width > limit_ && column_ > 0) {
+    // Han and kana may break anywhere; so must a word that fills the line alone.
+    if (width == 2 || word_width_ == 0 || word_width_ >= column_) {
+      start_line();
+      end_word();
+    } else {
+      out += fmt::format("\x1b[{}D\x1b[K\n", word_width_);
+      out += word_;
+      column_ = word_width_;
+    }
+  }
+  out += bytes;
+  column_ += width;
+  if (width == 2) return end_word();
+  word_ += bytes;
+  word_width_ += width;
+}
+
+Spinner::Spinner(Console& console, std::string label) : console_(console), label_(std::move(label)) {}
+
+void Spinner::tick() {
+  if (!console_.err_has_cursor()) return;
+  static constexpr std::array kFrames = {"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"};
+  console_.err(fmt::format("\r{}{} ", label_, kFrames[frame_++ % kFrames.size()]));
+  shown_ = true;
+}
+
+void Spinner::clear() {
+  if (shown_) console_.err("\r\x1b[K");
+  shown_ = false;
+}
+
+}  // namespace quipu::cli

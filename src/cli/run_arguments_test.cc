@@ -1,0 +1,97 @@
+#include "cli/run_arguments.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+namespace quipu::cli {
+
+namespace {
+
+Result<RunArguments> parse(std::vector<std::string> args) { return parse_run_arguments(args); }
+
+std::string refusal(std::vector<std::string> args) {
+  const auto r = parse_run_arguments(args);
+  return r ? "accepted" : r.error().message;
+}
+
+TEST(RunArguments, ModelAndPromptWords) {
+  const auto a = parse({"m.gguf", "Why", "is it", "--verbose", "blue?"});
+  ASSERT_TRUE(a);
+  EXPECT_EQ(a->model, "m.gguf");
+  EXPECT_EQ(a->prompt, "Why is it blue?");
+  EXPECT_TRUE(a->verbose);
+}
+
+TEST(RunArguments, TextArrivesAsWritten) {
+  EXPECT_EQ(parse({"m", "[1, 2]"})->prompt, "[1, 2]");
+  EXPECT_EQ(parse({"m", "{}"})->prompt, "{}");
+  EXPECT_EQ(parse({"m", "%%"})->prompt, "%%");
+  EXPECT_EQ(parse({"m", "- a list"})->prompt, "- a list");
+  EXPECT_EQ(parse({"m", "-5 + 3"})->prompt, "-5 + 3");
+  EXPECT_EQ(parse({"m", "--", "--not", "-a", "flag"})->prompt, "--not -a flag");
+  EXPECT_EQ(parse({"m", "--stop", "[/INST]", "--stop=--"})->options["stop"], Json::array({"[/INST]", "--"}));
+  EXPECT_EQ(parse({"m", "--system", "--x"})->system, "--x");
+  EXPECT_EQ(parse({"m", "--system="})->system, "");
+}
+
+TEST(RunArguments, EveryRunOptionIsAFlag) {
+  for (const RunOption& o : run_options()) {
+    std::string flag = std::string("--") + o.name;
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    const std::string value = o.kind == OptionKind::kBoolean ? "true" : o.kind == OptionKind::kText ? "f16" : "1000";
+    const auto a = parse({"m", flag, o.most < 1000 && o.most > 0 ? "1" : value});
+    ASSERT_TRUE(a) << flag << ": " << a.error().message;
+    EXPECT_TRUE(a->options.contains(o.name)) << flag;
+    EXPECT_NE(run_help().find("  " + flag + " "), std::string::npos) << flag;
+  }
+  EXPECT_EQ(parse({"m", "--seed=7", "--seed", "-8"})->options["seed"], Json(-8));
+  EXPECT_EQ(parse({"m", "--no-repeat-guard"})->options["repeat_guard"], Json(false));
+  EXPECT_TRUE(parse({"m"})->options.empty());
+}
+
+TEST(RunArguments, SaysWhatIsWrong) {
+  EXPECT_EQ(refusal({}), "requires at least 1 arg(s), only received 0");
+  EXPECT_EQ(refusal({"m", "--seed"}), "--seed needs a value");
+  EXPECT_EQ(refusal({"m", "--seed", "abc"}), "--seed takes a whole number, not 'abc'");
+  EXPECT_EQ(refusal({"m", "--top-p", "2"}), "--top-p must be between 0 and 1, not 2");
+  EXPECT_EQ(refusal({"m", "--think=ultra"}),
+            "invalid value for --think: \"ultra\" (must be true, false, high, medium, low, or max)");
+  EXPECT_EQ(refusal({"m", "--verbose=maybe"}), "--verbose is on or off: it takes =true or =false, not 'maybe'");
+  EXPECT_TRUE(refusal({"m", "--bogus=1"}).starts_with("unknown flag: --bogus ("));
+  EXPECT_TRUE(refusal({"m", "-x"}).starts_with("unknown flag: -x ("));
+  EXPECT_TRUE(refusal({"m", "--num_ctx", "5"}).starts_with("unknown flag: --num_ctx ("));
+}
+
+TEST(RunArguments, Think) {
+  EXPECT_EQ(parse({"m", "--think", "high"})->think, "true");  // a level needs =; this is a prompt
+  EXPECT_EQ(parse({"m", "--think=high"})->think, "high");
+  EXPECT_EQ(parse({"m", "--think=false"})->think, "false");
+  EXPECT_FALSE(parse({"m"})->think);
+}
+
+TEST(RunArguments, KeepAliveIsADuration) {
+  for (const char* good : {"5m", "1h30m", "300ms", "-1m", "0", "1.5s", "10us", ".5s"})
+    EXPECT_TRUE(parse({"m", "--keepalive", good})) << good;
+  for (const char* bad : {"", "abc", "m", "5", "-1", "5x", "1..5s", "5m3", "-", "."})
+    EXPECT_FALSE(parse({"m", "--keepalive", bad})) << bad;
+  EXPECT_EQ(refusal({"m", "--keepalive", "300"}), "--keepalive: missing unit in duration \"300\"");
+}
+
+TEST(RunArguments, TemplateFromAFile) {
+  const auto path = std::filesystem::temp_directory_path() / "quipu-template-test.jinja";
+  std::ofstream(path) << "{{ messages }}\n";
+  EXPECT_EQ(parse({"m", "--template", "@" + path.string()})->template_text, "{{ messages }}\n");
+  EXPECT_EQ(parse({"m", "--template", "{{ x }}"})->template_text, "{{ x }}");
+  std::filesystem::remove(path);
+  const auto missing = parse({"m", "--template", "@" + path.string()});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Code::kNotFound);
+}
+
+TEST(RunArguments, HelpBeatsEverythingAfterIt) { EXPECT_TRUE(parse({"--help", "--bogus"})->help); }
+
+}  // namespace
+
+}  // namespace quipu::cli
