@@ -131,7 +131,8 @@ class Decoder::Run {
       for (size_t i = 0; i < n; ++i) {
         const BatchSequence& s = batch_.sequences[first + i];
         seqs[i] = {s.row0, s.n_rows, s.position0, s.blocks};
-        kernels::store_kv(pool_, shape, seqs[i], b_.k, b_.k_stride, b_.v, b_.v_stride);
+        kernels::store_kv(pool_, shape, seqs[i], b_.k + s.row0 * b_.k_stride, b_.k_stride, b_.v + s.row0 * b_.v_stride,
+                          b_.v_stride);
       }
       kernels::attention(pool_, shape, std::span(seqs.data(), n), b_.q, b_.q_stride, b_.hidden, b_.hidden_stride,
                          b_.scratch);
