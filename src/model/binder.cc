@@ -26,7 +26,8 @@ Result<const gguf::Tensor*> Binder::find(const std::string& name, std::span<cons
                  shape_text(want));
   const TypeInfo* info = type_info(t->type);
   if (info == nullptr || !info->computable)
-    return error(Code::kUnsupported, "tensor '{}' is quantised as {}, which is not supported yet (these are: {})", name,
+    return error(Code::kUnsupported,
+                 "tensor '{}' is quantised as {}, which is not supported yet (these are: {})", name,
                  info == nullptr ? "an unknown type" : info->name, computable_types());
   return t;
 }
@@ -54,7 +55,8 @@ Result<FloatVector> Binder::optional_vector(const std::string& name, int64_t n) 
 }
 
 kernels::Weights slice_rows(const kernels::Weights& w, int64_t first, int64_t n) {
-  const uint64_t bytes = row_bytes(w.type, w.n_cols).value_or(0);  // the tensor's size was checked when it was read
+  const uint64_t bytes =
+      row_bytes(w.type, w.n_cols).value_or(0);  // the tensor's size was checked when it was read
   return {w.data + static_cast<uint64_t>(first) * bytes, w.type, n, w.n_cols};
 }
 

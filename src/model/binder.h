@@ -13,7 +13,8 @@
 
 namespace quipu {
 
-// A vector of float32 (norm weights, biases): the file's own bytes where they are aligned float32, else a decoded copy.
+// A vector of float32 (norm weights, biases): the file's own bytes where they are aligned float32, else a
+// decoded copy.
 class FloatVector {
  public:
   FloatVector() = default;
@@ -37,8 +38,8 @@ class Binder {
 
   bool has(std::string_view name) const { return file_.tensor(name) != nullptr; }
 
-  // A matrix of n_rows outputs and n_cols inputs. Missing, of another shape or of a type that cannot be computed: an
-  // error that names the tensor and says what was expected.
+  // A matrix of n_rows outputs and n_cols inputs. Missing, of another shape or of a type that cannot be
+  // computed: an error that names the tensor and says what was expected.
   Result<kernels::Weights> matrix(const std::string& name, int64_t n_cols, int64_t n_rows) const;
   Result<FloatVector> vector(const std::string& name, int64_t n) const;
   // Empty if the file has no such tensor.

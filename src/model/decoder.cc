@@ -92,7 +92,9 @@ kernels::AttentionShape Decoder::attention_shape(const kv::KvLayout& layout, int
 }
 
 void Decoder::note_activations(bool (&uses)[3]) const {
-  const auto note = [&](const kernels::Weights& w) { uses[static_cast<int>(kernels::act_kind(w.type))] = true; };
+  const auto note = [&](const kernels::Weights& w) {
+    uses[static_cast<int>(kernels::act_kind(w.type))] = true;
+  };
   note(output_);
   for (const Layer& l : layers_)
     for (const kernels::Weights* w : {&l.q, &l.k, &l.v, &l.attn_out, &l.gate, &l.up, &l.down}) note(*w);

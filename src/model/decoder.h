@@ -1,5 +1,6 @@
-// The llama family: RMS norm, grouped-query attention with rotary embedding on neighbouring pairs, SwiGLU. Covers
-// "llama" (also Mistral, SmolLM2, Yi, ...) and "granite", which adds four multipliers. Spec: gguf-and-models 5.5, 5.6.
+// The llama family: RMS norm, grouped-query attention with rotary embedding on neighbouring pairs, SwiGLU.
+// Covers "llama" (also Mistral, SmolLM2, Yi, ...) and "granite", which adds four multipliers. Spec:
+// gguf-and-models 5.5, 5.6.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// The buffers of a decoder's forward pass. One function lays them out, once to count the bytes for the plan and once to
-// carve them out of the arena, so that the plan and the allocation cannot differ.
+// The buffers of a decoder's forward pass. One function lays them out, once to count the bytes for the plan
+// and once to carve them out of the arena, so that the plan and the allocation cannot differ.
 #pragma once
 
 #include <algorithm>
@@ -21,12 +21,12 @@ struct Decoder::Buffers : Workspace {
   float* q = nullptr;       // [rows, q_stride]; with k and v it shares its memory with gate and up
   float* k = nullptr;
   float* v = nullptr;
-  float* gate = nullptr;    // [rows, n_ff]
+  float* gate = nullptr;  // [rows, n_ff]
   float* up = nullptr;
-  float* cos = nullptr;     // [rows, n_rot / 2]
+  float* cos = nullptr;  // [rows, n_rot / 2]
   float* sin = nullptr;
-  std::byte* acts = nullptr;      // prepared activations of the widest matrix
-  std::byte* scratch = nullptr;   // of matmul and attention, which never run at the same time
+  std::byte* acts = nullptr;     // prepared activations of the widest matrix
+  std::byte* scratch = nullptr;  // of matmul and attention, which never run at the same time
 
   // take(bytes) returns the next piece; the counting pass returns null and the pointers are unused.
   template <class Take>

@@ -65,16 +65,18 @@ class Decoder::Run {
 
   void norm(const FloatVector& w) {
     for_rows(n_rows_, [&](int64_t r) {
-      kernels::rms_norm(b_.x + r * h_.n_embd, w.data(), h_.rms_eps, h_.n_embd, b_.hidden + r * b_.hidden_stride);
+      kernels::rms_norm(b_.x + r * h_.n_embd, w.data(), h_.rms_eps, h_.n_embd,
+                        b_.hidden + r * b_.hidden_stride);
     });
   }
 
-  // y = W x for all products, which share x [n_rows, n_cols]. Products whose weights want their activations prepared in
-  // another way form passes of their own.
+  // y = W x for all products, which share x [n_rows, n_cols]. Products whose weights want their activations
+  // prepared in another way form passes of their own.
   void multiply(std::span<const kernels::Product> products, const float* x, int64_t ldx, int64_t n_rows) {
     if (pass_.exact_activations) return kernels::matmul_exact(pool_, products, x, ldx, n_rows, b_.scratch);
     std::array<kernels::Product, 4> same;
-    for (auto kind : {kernels::ActKind::kFloat, kernels::ActKind::kInt8Per32, kernels::ActKind::kInt8Per256}) {
+    for (auto kind :
+         {kernels::ActKind::kFloat, kernels::ActKind::kInt8Per32, kernels::ActKind::kInt8Per256}) {
       size_t n = 0;
       for (const kernels::Product& p : products)
         if (kernels::act_kind(p.w.type) == kind) same[n++] = p;
@@ -86,10 +88,12 @@ class Decoder::Run {
 
   void add_bias(const FloatVector& bias, float* y, int64_t ldy) {
     if (bias.empty()) return;
-    for_rows(n_rows_, [&](int64_t r) { kernels::add(y + r * ldy, bias.data(), static_cast<int64_t>(bias.size())); });
+    for_rows(n_rows_,
+             [&](int64_t r) { kernels::add(y + r * ldy, bias.data(), static_cast<int64_t>(bias.size())); });
   }
 
-  // A matrix product writes heads of `dim` values side by side; the cache wants them `padded` apart, zeros between.
+  // A matrix product writes heads of `dim` values side by side; the cache wants them `padded` apart, zeros
+  // between.
   static void spread_heads(float* row, int64_t n_heads, int64_t dim, int64_t padded) {
     if (dim == padded) return;
     for (int64_t head = n_heads - 1; head >= 0; --head) {
@@ -120,8 +124,10 @@ class Decoder::Run {
       spread_heads(b_.v + r * b_.v_stride, h_.n_kv_heads, h_.head_dim_v, shape.head_dim_v);
       if (h_.use_rope) {
         const float *c = b_.cos + r * pairs, *s = b_.sin + r * pairs;
-        kernels::rope_neighbours(q, static_cast<int>(h_.n_heads), shape.head_dim_k, static_cast<int>(pairs), c, s);
-        kernels::rope_neighbours(k, static_cast<int>(h_.n_kv_heads), shape.head_dim_k, static_cast<int>(pairs), c, s);
+        kernels::rope_neighbours(q, static_cast<int>(h_.n_heads), shape.head_dim_k, static_cast<int>(pairs),
+                                 c, s);
+        kernels::rope_neighbours(k, static_cast<int>(h_.n_kv_heads), shape.head_dim_k,
+                                 static_cast<int>(pairs), c, s);
       }
       kernels::scale(q, h_.attention_scale, b_.q_stride);
     });
@@ -131,11 +137,11 @@ class Decoder::Run {
       for (size_t i = 0; i < n; ++i) {
         const BatchSequence& s = batch_.sequences[first + i];
         seqs[i] = {s.row0, s.n_rows, s.position0, s.blocks};
-        kernels::store_kv(pool_, shape, seqs[i], b_.k + s.row0 * b_.k_stride, b_.k_stride, b_.v + s.row0 * b_.v_stride,
-                          b_.v_stride);
+        kernels::store_kv(pool_, shape, seqs[i], b_.k + s.row0 * b_.k_stride, b_.k_stride,
+                          b_.v + s.row0 * b_.v_stride, b_.v_stride);
       }
-      kernels::attention(pool_, shape, std::span(seqs.data(), n), b_.q, b_.q_stride, b_.hidden, b_.hidden_stride,
-                         b_.scratch);
+      kernels::attention(pool_, shape, std::span(seqs.data(), n), b_.q, b_.q_stride, b_.hidden,
+                         b_.hidden_stride, b_.scratch);
     }
     if (shape.head_dim_v != h_.head_dim_v)
       for_rows(n_rows_, [&](int64_t r) {
@@ -144,8 +150,9 @@ class Decoder::Run {
     project(l.attn_out, l.attn_out_bias, b_.hidden, b_.hidden_stride);
   }
 
-  // x += residual_scale * (W input + bias). The product goes through `hidden`, whose old content prepare() has copied;
-  // with exact activations the input is read while the product is written, so that one goes through q's memory.
+  // x += residual_scale * (W input + bias). The product goes through `hidden`, whose old content prepare()
+  // has copied; with exact activations the input is read while the product is written, so that one goes
+  // through q's memory.
   void project(const kernels::Weights& w, const FloatVector& bias, const float* input, int64_t ld_input) {
     const bool aside = pass_.exact_activations && input == b_.hidden;
     float* y = aside ? b_.q : b_.hidden;
@@ -172,7 +179,8 @@ class Decoder::Run {
     multiply(gate_up, b_.hidden, b_.hidden_stride, n_rows_);
     add_bias(l.gate_bias, b_.gate, h_.n_ff);
     add_bias(l.up_bias, b_.up, h_.n_ff);
-    for_rows(n_rows_, [&](int64_t r) { kernels::swiglu(b_.gate + r * h_.n_ff, b_.up + r * h_.n_ff, h_.n_ff); });
+    for_rows(n_rows_,
+             [&](int64_t r) { kernels::swiglu(b_.gate + r * h_.n_ff, b_.up + r * h_.n_ff, h_.n_ff); });
     project(l.down, l.down_bias, b_.gate, h_.n_ff);
   }
 
@@ -188,7 +196,9 @@ class Decoder::Run {
     const kernels::Product product = {m_.output_, logits, h_.n_vocab};
     multiply(std::span(&product, 1), b_.hidden, b_.hidden_stride, n);
     if (h_.logit_divisor != 1.0f) {
-      for_rows(n, [&](int64_t i) { kernels::scale(logits + i * h_.n_vocab, 1.0f / h_.logit_divisor, h_.n_vocab); });
+      for_rows(n, [&](int64_t i) {
+        kernels::scale(logits + i * h_.n_vocab, 1.0f / h_.logit_divisor, h_.n_vocab);
+      });
     }
   }
 
@@ -203,7 +213,8 @@ class Decoder::Run {
 
 Result<void> Decoder::forward(const Pass& pass, const Batch& batch, float* logits) const {
   if (batch.tokens.empty() || static_cast<int64_t>(batch.tokens.size()) > kMaxBatchRows)
-    return error(Code::kInternal, "a batch of {} rows; 1 to {} are possible", batch.tokens.size(), kMaxBatchRows);
+    return error(Code::kInternal, "a batch of {} rows; 1 to {} are possible", batch.tokens.size(),
+                 kMaxBatchRows);
   for (int32_t t : batch.tokens)
     if (t < 0 || t >= h_.n_vocab)
       return error(Code::kInvalidArgument, "token {} is not in the vocabulary of {}", t, h_.n_vocab);

@@ -33,19 +33,24 @@ class Reader {
     return **v;
   }
 
-  // A scalar, or an array with one entry per layer that are all equal (this family has no layers that differ).
-  int64_t per_layer(std::string_view name, std::optional<int64_t> fallback, int64_t lo, int64_t hi, int64_t n_layers) {
+  // A scalar, or an array with one entry per layer that are all equal (this family has no layers that
+  // differ).
+  int64_t per_layer(std::string_view name, std::optional<int64_t> fallback, int64_t lo, int64_t hi,
+                    int64_t n_layers) {
     const std::string k = key(name);
     const gguf::Entry* e = file_.find(k);
-    if (e == nullptr || !std::holds_alternative<gguf::Array>(e->value)) return integer(name, fallback, lo, hi);
+    if (e == nullptr || !std::holds_alternative<gguf::Array>(e->value))
+      return integer(name, fallback, lo, hi);
     const auto values = std::get<gguf::Array>(e->value).as_ints();
     if (!values || static_cast<int64_t>(values->size()) != n_layers) {
-      fail(Error{Code::kCorrupt, fmt::format("{} must have one integer for each of the {} layers", k, n_layers), k});
+      fail(Error{Code::kCorrupt,
+                 fmt::format("{} must have one integer for each of the {} layers", k, n_layers), k});
       return lo;
     }
     for (int64_t v : *values)
       if (v != values->front() || v < lo || v > hi) {
-        fail(Error{Code::kUnsupported, fmt::format("{} differs between layers, which {} does not support", k, arch_), k});
+        fail(Error{Code::kUnsupported,
+                   fmt::format("{} differs between layers, which {} does not support", k, arch_), k});
         return lo;
       }
     return values->front();
@@ -98,20 +103,22 @@ void read_rope(Reader& r, HParams& h) {
   h.n_rot = r.integer("rope.dimension_count", h.head_dim_k, 0, kMaxDim);
   if (h.n_rot != h.head_dim_k || h.n_rot % 2 != 0)
     r.fail(Error{Code::kCorrupt,
-                 fmt::format("{} is {}; it must be the head size {} and even", r.key("rope.dimension_count"), h.n_rot,
-                             h.head_dim_k),
+                 fmt::format("{} is {}; it must be the head size {} and even", r.key("rope.dimension_count"),
+                             h.n_rot, h.head_dim_k),
                  r.key("rope.dimension_count")});
   h.rope_freq_base = r.number("rope.freq_base", 10000.0f);
   if (!(h.rope_freq_base > 0))
     r.fail(Error{Code::kCorrupt, r.key("rope.freq_base") + " must be positive", r.key("rope.freq_base")});
   const std::string type = r.string("rope.scaling.type", "linear");
   if (type != "none" && type != "linear" && type != "yarn")
-    r.fail(Error{Code::kUnsupported, fmt::format("rope scaling '{}' is not supported (none, linear, yarn are)", type),
+    r.fail(Error{Code::kUnsupported,
+                 fmt::format("rope scaling '{}' is not supported (none, linear, yarn are)", type),
                  r.key("rope.scaling.type")});
   float factor = r.number("rope.scaling.factor", 0.0f);
   if (factor == 0.0f) factor = r.number("rope.scale_linear", 0.0f);
   if (!(factor >= 0.0f))
-    r.fail(Error{Code::kCorrupt, r.key("rope.scaling.factor") + " must not be negative", r.key("rope.scaling.factor")});
+    r.fail(Error{Code::kCorrupt, r.key("rope.scaling.factor") + " must not be negative",
+                 r.key("rope.scaling.factor")});
   h.rope_freq_scale = type == "none" || factor == 0.0f ? 1.0f : 1.0f / factor;
   h.rope_n_ctx_orig = r.integer("rope.scaling.original_context_length", h.n_ctx_train, 1, int64_t{1} << 40);
   const float attn_factor = r.number("rope.scaling.attn_factor", 1.0f);
@@ -124,8 +131,9 @@ void read_rope(Reader& r, HParams& h) {
   float magnitude = r.number("rope.scaling.yarn_attn_factor", 1.0f);
   if (ext != 0.0f) {
     const double f = 1.0 / h.rope_freq_scale;
-    magnitude = static_cast<float>(log_multiplier != 0.0f ? yarn_magnitude(f, 1.0) / yarn_magnitude(f, log_multiplier)
-                                                          : yarn_magnitude(f, 1.0));
+    magnitude =
+        static_cast<float>(log_multiplier != 0.0f ? yarn_magnitude(f, 1.0) / yarn_magnitude(f, log_multiplier)
+                                                  : yarn_magnitude(f, 1.0));
     // The rotation itself applies 1 + 0.1 ln f once more; divide it out.
     magnitude = static_cast<float>(magnitude / (1.0 + 0.1 * kernels::det::log(f)));
   }

@@ -1,4 +1,5 @@
-// A decoder's hyper-parameters, read from the file's metadata and checked. Spec: gguf-and-models 1.4, 3.1, 3.3.
+// A decoder's hyper-parameters, read from the file's metadata and checked. Spec:
+// gguf-and-models 1.4, 3.1, 3.3.
 #pragma once
 
 #include <cstdint>

@@ -57,13 +57,15 @@ TEST_P(Invariance, ChunksThreadsAndInstructionSets) {
   const test::TestModel m(GetParam());
   const auto tokens = some_tokens(150, m.n_vocab, 7);
   const auto want = logits(m.path, tokens, {});
-  for (int64_t chunk : {1, 7, 64}) expect_same_bits(logits(m.path, tokens, {.chunk = chunk}), want, "chunk " + std::to_string(chunk));
+  for (int64_t chunk : {1, 7, 64})
+    expect_same_bits(logits(m.path, tokens, {.chunk = chunk}), want, "chunk " + std::to_string(chunk));
   expect_same_bits(logits(m.path, tokens, {.threads = 2}), want, "2 threads");
   expect_same_bits(logits(m.path, tokens, {.chunk = 7, .threads = 3}), want, "3 threads, chunks of 7");
   for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
     if (isa > best_isa()) continue;
     expect_same_bits(logits(m.path, tokens, {.isa = isa}), want, isa_name(isa));
-    expect_same_bits(logits(m.path, tokens, {.chunk = 1, .isa = isa}), want, std::string(isa_name(isa)) + ", one by one");
+    expect_same_bits(logits(m.path, tokens, {.chunk = 1, .isa = isa}), want,
+                     std::string(isa_name(isa)) + ", one by one");
   }
 }
 
@@ -118,9 +120,9 @@ TEST_P(Invariance, CachedPrefixEqualsFreshPrefill) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Invariance,
-                         testing::Values("llama-plain", "llama-yarn", "granite", "llama-quant-f16", "llama-quant-bf16",
-                                         "llama-quant-q4_0", "llama-quant-q4_1", "llama-quant-q8_0",
-                                         "llama-quant-q4_k_m-mix"));
+                         testing::Values("llama-plain", "llama-yarn", "granite", "llama-quant-f16",
+                                         "llama-quant-bf16", "llama-quant-q4_0", "llama-quant-q4_1",
+                                         "llama-quant-q8_0", "llama-quant-q4_k_m-mix"));
 
 }  // namespace
 }  // namespace quipu

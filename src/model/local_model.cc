@@ -28,9 +28,11 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
   m->plan_ = memory::plan(shape, runtime);
   const memory::Machine machine = memory::probe_machine();
   if (memory::fits(m->plan_, runtime, machine.budget()) == memory::Fit::kNo)
-    return error(Code::kOutOfMemory, "{} does not fit:\n{}", path, memory::plan_table(m->plan_, runtime, machine));
+    return error(Code::kOutOfMemory, "{} does not fit:\n{}", path,
+                 memory::plan_table(m->plan_, runtime, machine));
 
-  const auto blocks = checked_mul<int64_t>(ceil_div<int64_t>(m->options_.n_ctx, kernels::kBlockTokens), options.n_sequences);
+  const auto blocks =
+      checked_mul<int64_t>(ceil_div<int64_t>(m->options_.n_ctx, kernels::kBlockTokens), options.n_sequences);
   const auto n_blocks = blocks ? checked_cast<uint32_t>(*blocks) : std::nullopt;
   if (!n_blocks) return error(Code::kInvalidArgument, "num_ctx {} is too large", m->options_.n_ctx);
   QUIPU_ASSIGN(m->blocks_, kv::BlockPool::create(m->layout_->block_bytes(), *n_blocks, m->ledger_));
@@ -44,7 +46,8 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
   QUIPU_ASSIGN(m->output_arena_,
                memory::Arena::create(static_cast<size_t>(rows * m->model_->n_vocab()) * sizeof(float),
                                      memory::Category::kOutput, m->ledger_));
-  m->logits_ = reinterpret_cast<float*>(m->output_arena_.take(static_cast<size_t>(rows * m->model_->n_vocab()) * sizeof(float)));
+  m->logits_ = reinterpret_cast<float*>(
+      m->output_arena_.take(static_cast<size_t>(rows * m->model_->n_vocab()) * sizeof(float)));
   QUIPU_TRY(m->file_->populate());
   return m;
 }
@@ -70,7 +73,8 @@ Result<void> LocalModel::feed(std::span<const int32_t> tokens, int64_t first_out
     if (at >= first_output)
       for (int64_t i = 0; i < rows; ++i) outputs.push_back(static_cast<int32_t>(i));
     const BatchSequence seq{0, rows, positions_[0], tables_[0].blocks().data()};
-    QUIPU_TRY(forward(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(rows)), std::span(&seq, 1), outputs));
+    QUIPU_TRY(forward(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(rows)), std::span(&seq, 1),
+                      outputs));
     for (size_t i = 0; i < outputs.size(); ++i)
       each(at + static_cast<int64_t>(i),
            std::span(logits_ + static_cast<int64_t>(i) * n_vocab, static_cast<size_t>(n_vocab)));
@@ -86,7 +90,8 @@ Result<void> LocalModel::prefill(size_t sequence, std::span<const int32_t> token
   for (int64_t at = 0; at < n;) {
     const int64_t rows = std::min(n - at, options_.chunk);
     const BatchSequence seq{0, rows, positions_[sequence], tables_[sequence].blocks().data()};
-    QUIPU_TRY(forward(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(rows)), std::span(&seq, 1), {}));
+    QUIPU_TRY(
+        forward(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(rows)), std::span(&seq, 1), {}));
     at += rows;
     positions_[sequence] += rows;
   }
@@ -101,7 +106,8 @@ Result<const float*> LocalModel::run(std::span<const Part> parts, std::span<cons
   for (const Part& p : parts) {
     const auto n = static_cast<int64_t>(p.tokens.size());
     QUIPU_TRY(tables_[p.sequence].reserve(positions_[p.sequence] + n));
-    seqs.push_back({static_cast<int64_t>(tokens.size()), n, positions_[p.sequence], tables_[p.sequence].blocks().data()});
+    seqs.push_back({static_cast<int64_t>(tokens.size()), n, positions_[p.sequence],
+                    tables_[p.sequence].blocks().data()});
     tokens.insert(tokens.end(), p.tokens.begin(), p.tokens.end());
   }
   QUIPU_TRY(forward(tokens, seqs, output_rows));

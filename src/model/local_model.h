@@ -1,4 +1,5 @@
-// A model opened in this process with memory of its own: what tools and tests compute with, without an engine.
+// A model opened in this process with memory of its own: what tools and tests compute with, without an
+// engine.
 //
 // Threads: one.
 #pragma once
@@ -22,11 +23,11 @@
 namespace quipu {
 
 struct LocalOptions {
-  int64_t n_ctx = 0;      // tokens a sequence may grow to; 0: the model's trained length
+  int64_t n_ctx = 0;  // tokens a sequence may grow to; 0: the model's trained length
   int64_t n_sequences = 1;
   int64_t n_outputs = 1;  // rows of logits at once
   KvTypes kv_types;
-  int n_threads = 0;      // 0: one per physical core
+  int n_threads = 0;              // 0: one per physical core
   int64_t chunk = kMaxBatchRows;  // rows of a prefill batch
   bool exact_activations = false;
 };
@@ -42,15 +43,16 @@ class LocalModel {
   const memory::MemoryPlan& plan() const { return plan_; }
   uint64_t kv_block_bytes() const { return layout_->block_bytes(); }
 
-  // Appends tokens to sequence 0 in chunks of the batch; `each` gets the logits of every token from index `first_output`
-  // of `tokens` on, in order.
+  // Appends tokens to sequence 0 in chunks of the batch; `each` gets the logits of every token from index
+  // `first_output` of `tokens` on, in order.
   using EachRow = std::function<void(int64_t index, std::span<const float> logits)>;
   Result<void> feed(std::span<const int32_t> tokens, int64_t first_output, const EachRow& each);
 
   // One token for each of the first n sequences, all in one batch. logits [n, n_vocab].
   Result<const float*> step(std::span<const int32_t> tokens);
 
-  // Tokens for several sequences in one batch (256 rows at most); logits of the rows asked for, in their order.
+  // Tokens for several sequences in one batch (256 rows at most); logits of the rows asked for, in their
+  // order.
   struct Part {
     size_t sequence;
     std::span<const int32_t> tokens;

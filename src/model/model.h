@@ -1,7 +1,7 @@
 // A model that can run: from a batch of tokens of several sequences to logits.
 //
-// Threads: a Model is immutable after load; forward() runs on one thread at a time per Workspace and spreads its work over
-// the pool it is given.
+// Threads: a Model is immutable after load; forward() runs on one thread at a time per Workspace and spreads
+// its work over the pool it is given.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@
 
 namespace quipu {
 
-// Rows of one batch at most: bounds the workspace (Granite 2.5 B: 25 MiB); a prefill goes through in chunks of it.
+// Rows of one batch at most: bounds the workspace (Granite 2.5 B: 25 MiB); a prefill goes through in chunks
+// of it.
 inline constexpr int64_t kMaxBatchRows = 256;
 
 struct KvTypes {
@@ -28,7 +29,8 @@ struct KvTypes {
   kernels::KvType v = kernels::KvType::kF16;
 };
 
-// Consecutive tokens of one sequence in a batch. Their K and V are written to `blocks`, which reach to position0 + n_rows.
+// Consecutive tokens of one sequence in a batch. Their K and V are written to `blocks`, which reach to
+// position0 + n_rows.
 struct BatchSequence {
   int64_t row0 = 0;
   int64_t n_rows = 0;
@@ -81,6 +83,7 @@ std::string_view supported_architectures();
 
 // Facts about a file for people.
 int64_t count_parameters(const gguf::File& file);
-std::string quantization_name(const gguf::File& file);  // "Q4_K_M" from general.file_type, else the commonest tensor type
+std::string quantization_name(
+    const gguf::File& file);  // "Q4_K_M" from general.file_type, else the commonest tensor type
 
 }  // namespace quipu

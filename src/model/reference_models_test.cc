@@ -1,5 +1,5 @@
-// Tiny models with random weights against the logits of an independent implementation. Distances are in units of the
-// target's root mean square.
+// Tiny models with random weights against the logits of an independent implementation. Distances are in units
+// of the target's root mean square.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -71,13 +71,14 @@ TEST_P(QuantisedModels, AgreeWithTheReference) {
   EXPECT_LE(rounded.rms, m.rms_rounded);
 }
 INSTANTIATE_TEST_SUITE_P(All, QuantisedModels,
-                         testing::Values("llama-quant-f16", "llama-quant-bf16", "llama-quant-q4_0", "llama-quant-q4_1",
-                                         "llama-quant-q8_0", "llama-quant-q4_k", "llama-quant-q6_k",
-                                         "llama-quant-q4_k_m-mix"));
+                         testing::Values("llama-quant-f16", "llama-quant-bf16", "llama-quant-q4_0",
+                                         "llama-quant-q4_1", "llama-quant-q8_0", "llama-quant-q4_k",
+                                         "llama-quant-q6_k", "llama-quant-q4_k_m-mix"));
 
 TEST(KvCache, F16AgreesWithKeysAndValuesRoundedToF16) {
   const test::TestModel m("llama-headdim");
-  const auto want = test::floats(test::read_file(std::string(QUIPU_TESTDATA) + "/models/llama-headdim.kv-f16.f32"));
+  const auto want =
+      test::floats(test::read_file(std::string(QUIPU_TESTDATA) + "/models/llama-headdim.kv-f16.f32"));
   EXPECT_LE(distance(logits_of(m, kF16, true), want).max, 2e-3);
   EXPECT_GT(distance(logits_of(m, kF32, true), want).max, 2e-3) << "a float32 cache must show the difference";
 }

@@ -6,10 +6,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "base/test_data.h"
 
@@ -25,7 +24,8 @@ struct TestModel {
 
   explicit TestModel(const std::string& name) {
     const std::string base = std::string(QUIPU_TESTDATA) + "/models/" + name;
-    path = (std::filesystem::temp_directory_path() / (name + "." + std::to_string(getpid()) + ".gguf")).string();
+    path =
+        (std::filesystem::temp_directory_path() / (name + "." + std::to_string(getpid()) + ".gguf")).string();
     const std::string bytes = read_xz(base + ".gguf.xz");
     std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     const auto j = nlohmann::json::parse(read_file(base + ".json"));

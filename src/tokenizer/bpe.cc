@@ -10,8 +10,8 @@ namespace quipu {
 
 namespace {
 
-// Up to here looking through all joints for the best one is faster than keeping a heap of them; nearly every piece of
-// natural text is shorter.
+// Up to here looking through all joints for the best one is faster than keeping a heap of them; nearly every
+// piece of natural text is shorter.
 constexpr size_t kShort = 40;
 
 // A piece is cut here so that positions fit 32 bits. Nobody sends a gigabyte without a space and means it.
@@ -59,7 +59,8 @@ void BpeEncoder::encode_short(std::string_view piece, std::vector<Token>& out) {
   for (size_t i = 0; i < n; ++i) merges_.append_tokens(symbols[i], out);
 }
 
-// The joint behind `left`, if a rule fits it. Rank above position: the heap gives the smallest rank, leftmost first.
+// The joint behind `left`, if a rule fits it. Rank above position: the heap gives the smallest rank, leftmost
+// first.
 void BpeEncoder::push_candidate(uint32_t left) {
   const Link& link = links_[left];
   if (link.next == kEnd) return;
@@ -84,10 +85,12 @@ void BpeEncoder::encode_long(std::string_view piece, std::vector<Token>& out) {
     const auto at = static_cast<uint32_t>(heap_.back());
     heap_.pop_back();
 
-    // Joints are not taken out of the heap when a neighbour changes: one that no longer is what it was is passed over.
+    // Joints are not taken out of the heap when a neighbour changes: one that no longer is what it was is
+    // passed over.
     const Merges::Rule rule = merges_.rule(rank);
     Link& left = links_[at];
-    if (left.next == kEnd || !rule.is_for(Merges::Rule::pair(left.symbol, links_[left.next].symbol))) continue;
+    if (left.next == kEnd || !rule.is_for(Merges::Rule::pair(left.symbol, links_[left.next].symbol)))
+      continue;
 
     const uint32_t joined_away = left.next;
     left.symbol = rule.joined();

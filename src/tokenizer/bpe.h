@@ -1,7 +1,8 @@
-// Byte-pair encoding of one piece of text: its bytes are joined by the vocabulary's rules, the one of smallest rank first
-// and of several such places the leftmost, until no rule fits any more.
+// Byte-pair encoding of one piece of text: its bytes are joined by the vocabulary's rules, the one of
+// smallest rank first and of several such places the leftmost, until no rule fits any more.
 //
-// Threads: an encoder holds scratch space, so each thread needs its own; the vocabulary and the rules are shared.
+// Threads: an encoder holds scratch space, so each thread needs its own; the vocabulary and the rules are
+// shared.
 #pragma once
 
 #include <cstdint>

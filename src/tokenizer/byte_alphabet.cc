@@ -1,8 +1,8 @@
 #include "tokenizer/byte_alphabet.h"
 
-#include <array>
-
 #include <fmt/format.h>
+
+#include <array>
 
 #include "tokenizer/utf8.h"
 
@@ -50,7 +50,9 @@ constexpr Alphabet kAlphabet = make_alphabet();
 
 }  // namespace
 
-std::string_view letter_of_byte(uint8_t byte) { return {kAlphabet.utf8[byte].data(), kAlphabet.length[byte]}; }
+std::string_view letter_of_byte(uint8_t byte) {
+  return {kAlphabet.utf8[byte].data(), kAlphabet.length[byte]};
+}
 
 std::optional<uint8_t> byte_of_letter(char32_t letter) {
   if (letter < 0x100) {

@@ -34,11 +34,13 @@ Result<const PreTokenizer*> pre_tokenizer_of(const gguf::File& file) {
   const std::string_view wanted = name.value_or("");
   const PreTokenizer* found = find_pre_tokenizer(wanted);
   if (found == nullptr)
-    return error(Code::kUnsupported, "{}; supported are: {}",
-                 wanted.empty() ? std::string("the file names no pre-tokenizer (tokenizer.ggml.pre), and the default one is "
-                                              "not supported yet")
-                                : fmt::format("the pre-tokenizer '{}' is not supported", wanted),
-                 supported_pre_tokenizers());
+    return error(
+        Code::kUnsupported, "{}; supported are: {}",
+        wanted.empty()
+            ? std::string("the file names no pre-tokenizer (tokenizer.ggml.pre), and the default one is "
+                          "not supported yet")
+            : fmt::format("the pre-tokenizer '{}' is not supported", wanted),
+        supported_pre_tokenizers());
   return found;
 }
 
@@ -57,11 +59,12 @@ Result<std::unique_ptr<Tokenizer>> ByteBpeTokenizer::load(const gguf::File& file
   QUIPU_ASSIGN(SpecialSet special, load_special_tokens(file, defaults, pre->name, vocab));
 
   QUIPU_ASSIGN(const auto space_prefix, file.boolean("tokenizer.ggml.add_space_prefix"));
-  return std::unique_ptr<Tokenizer>(new ByteBpeTokenizer(std::move(vocab), std::move(merges), std::move(special), *pre,
-                                                         space_prefix.value_or(false)));
+  return std::unique_ptr<Tokenizer>(new ByteBpeTokenizer(
+      std::move(vocab), std::move(merges), std::move(special), *pre, space_prefix.value_or(false)));
 }
 
-std::vector<Token> ByteBpeTokenizer::encode(std::string_view text, bool add_special, bool parse_special) const {
+std::vector<Token> ByteBpeTokenizer::encode(std::string_view text, bool add_special,
+                                            bool parse_special) const {
   std::vector<Token> out;
   const SpecialTokens& special = special_.tokens;
   if (add_special && special.add_bos && special.bos) out.push_back(*special.bos);
@@ -73,7 +76,8 @@ std::vector<Token> ByteBpeTokenizer::encode(std::string_view text, bool add_spec
       out.push_back(f.token);
       continue;
     }
-    split(pre_.steps, normalise_utf8(f.text, buffer), [&](std::string_view piece) { encoder.encode(piece, out); });
+    split(pre_.steps, normalise_utf8(f.text, buffer),
+          [&](std::string_view piece) { encoder.encode(piece, out); });
   }
 
   if (add_special && special.add_eos && special.eos) out.push_back(*special.eos);
@@ -97,14 +101,16 @@ std::string ByteBpeTokenizer::piece(Token id, bool special) const {
   return out;
 }
 
-std::string ByteBpeTokenizer::decode(std::span<const Token> ids, bool remove_special, bool unparse_special) const {
+std::string ByteBpeTokenizer::decode(std::span<const Token> ids, bool remove_special,
+                                     bool unparse_special) const {
   const SpecialTokens& special = special_.tokens;
   bool drop_space = space_prefix_;
   if (remove_special && special.add_bos && !ids.empty() && ids.front() == special.bos) {
     drop_space = false;
     ids = ids.subspan(1);
   }
-  if (remove_special && special.add_eos && !ids.empty() && ids.back() == special.eos) ids = ids.first(ids.size() - 1);
+  if (remove_special && special.add_eos && !ids.empty() && ids.back() == special.eos)
+    ids = ids.first(ids.size() - 1);
 
   std::string out;
   for (const Token id : ids) {

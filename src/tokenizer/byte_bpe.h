@@ -1,7 +1,8 @@
 // The tokenizer of byte-level BPE vocabularies (model "gpt2").
 //
-// Memory: 4.1 MB for 151,936 tokens and 151,387 rules, and what encode() needs while it runs: a few KB, 16 bytes per
-// output token at most for long texts, and 20 bytes per byte of the longest word where that is over 40.
+// Memory: 4.1 MB for 151,936 tokens and 151,387 rules, and what encode() needs while it runs: a few KB, 16
+// bytes per output token at most for long texts, and 20 bytes per byte of the longest word where that is
+// over 40.
 #pragma once
 
 #include <memory>
@@ -26,7 +27,9 @@ class ByteBpeTokenizer final : public Tokenizer {
   std::string decode(std::span<const Token> ids, bool remove_special, bool unparse_special) const override;
 
   int32_t size() const override { return vocab_.size(); }
-  std::string_view text(Token id) const override { return vocab_.contains(id) ? vocab_.text(id) : std::string_view(); }
+  std::string_view text(Token id) const override {
+    return vocab_.contains(id) ? vocab_.text(id) : std::string_view();
+  }
   const SpecialTokens& special() const override { return special_.tokens; }
   bool is_control(Token id) const override { return vocab_.contains(id) && vocab_.has(id, kControl); }
   bool is_end_of_generation(Token id) const override;

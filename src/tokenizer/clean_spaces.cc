@@ -7,11 +7,12 @@ namespace quipu {
 namespace {
 
 bool begins_shortened(std::string_view rest) {
-  return rest.starts_with("'s") || rest.starts_with("'m") || rest.starts_with("'re") || rest.starts_with("'ve");
+  return rest.starts_with("'s") || rest.starts_with("'m") || rest.starts_with("'re") ||
+         rest.starts_with("'ve");
 }
 
-// Copies the text onto itself without the spaces for which `drop` holds: drop(i) is asked where text[i - 1] is a space
-// and decides about that one.
+// Copies the text onto itself without the spaces for which `drop` holds: drop(i) is asked where text[i - 1]
+// is a space and decides about that one.
 template <class Drop>
 void drop_spaces(std::string& text, Drop drop) {
   size_t end = 0;
@@ -45,7 +46,8 @@ void join_lone_apostrophes(std::string& text) {
 }  // namespace
 
 void clean_spaces(std::string& text) {
-  drop_spaces(text, [&](size_t i) { return std::string_view("?!.,").find(text[i]) != std::string_view::npos; });
+  drop_spaces(text,
+              [&](size_t i) { return std::string_view("?!.,").find(text[i]) != std::string_view::npos; });
   join_lone_apostrophes(text);
   drop_spaces(text, [&](size_t i) { return begins_shortened(std::string_view(text).substr(i)); });
 }

@@ -1,7 +1,8 @@
 // An open-addressing index from keys to numbered items that lie elsewhere: 4 bytes per slot.
 //
-// A slot holds the item's number + 1 in its low bits and part of the key's hash in the rest, so that most slots of other
-// keys are passed over without looking at their item. Threads: immutable after the last insert; share freely.
+// A slot holds the item's number + 1 in its low bits and part of the key's hash in the rest, so that most
+// slots of other keys are passed over without looking at their item. Threads: immutable after the last
+// insert; share freely.
 #pragma once
 
 #include <algorithm>

@@ -29,8 +29,8 @@ class Merges::Interner {
   }
 
  private:
-  // The reference looks up each byte of the text as written, so only letters of the alphabet that are a single byte can
-  // come out; the rest is dropped without a word.
+  // The reference looks up each byte of the text as written, so only letters of the alphabet that are a
+  // single byte can come out; the rest is dropped without a word.
   void add_stand_ins(std::string_view text) {
     for (size_t i = 0; i < text.size(); ++i)
       if (const auto token = vocab_.find(text.substr(i, 1))) merges_.stand_ins_.push_back(*token);
@@ -44,18 +44,19 @@ class Merges::Interner {
 
 Result<Merges> Merges::load(const gguf::File& file, const Vocab& vocab) {
   QUIPU_ASSIGN(const auto array, file.array(kMergesKey));
-  if (!array) return error(Code::kCorrupt, "a byte-pair vocabulary needs {}, which the file does not have", kMergesKey);
+  if (!array)
+    return error(Code::kCorrupt, "a byte-pair vocabulary needs {}, which the file does not have", kMergesKey);
   const auto lines = array->as_strings();
   if (!lines) return error(Code::kCorrupt, "{} is not an array of strings", kMergesKey);
-  // Symbols that are no tokens have at most as many stand-ins as the rules have bytes, twice over: 32 bits count them.
+  // Symbols that are no tokens have at most as many stand-ins as the rules have bytes, twice over: 32 bits
+  // count them.
   if (lines->size() > kMaxRules || array->raw().size() > UINT32_MAX / 3)
     return error(Code::kUnsupported, "{} has {} entries in {} bytes: too many", kMergesKey, lines->size(),
                  array->raw().size());
 
   Merges merges(vocab);
   Interner symbol_of(vocab, merges);
-  for (unsigned b = 0; b < 256; ++b)
-    merges.bytes_[b] = symbol_of(letter_of_byte(static_cast<uint8_t>(b)));
+  for (unsigned b = 0; b < 256; ++b) merges.bytes_[b] = symbol_of(letter_of_byte(static_cast<uint8_t>(b)));
 
   merges.rules_.reserve(lines->size());
   merges.by_pair_ = HashIndex(static_cast<uint32_t>(lines->size()));
@@ -72,11 +73,13 @@ Result<Merges> Merges::load(const gguf::File& file, const Vocab& vocab) {
     const std::string_view left = line.substr(0, space), right = line.substr(space + 1);
     joined.assign(left).append(right);
     const Symbol l = symbol_of(left), r = symbol_of(right), j = symbol_of(joined);
-    if (merges.n_symbols() >= Rule::kNoSymbol) return error(Code::kUnsupported, "{} has too many symbols", kMergesKey);
+    if (merges.n_symbols() >= Rule::kNoSymbol)
+      return error(Code::kUnsupported, "{} has too many symbols", kMergesKey);
     merges.rules_.emplace_back(l, r, j);
     const uint64_t pair = Rule::pair(l, r);
     // Of two rules for one pair the first counts.
-    merges.by_pair_.insert(merges.hash_(pair), rank, [&](uint32_t i) { return merges.rules_[i].is_for(pair); });
+    merges.by_pair_.insert(merges.hash_(pair), rank,
+                           [&](uint32_t i) { return merges.rules_[i].is_for(pair); });
   }
   merges.stand_in_ends_.shrink_to_fit();
   merges.stand_ins_.shrink_to_fit();

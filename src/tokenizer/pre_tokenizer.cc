@@ -225,7 +225,8 @@ std::string supported_pre_tokenizers() {
   return out;
 }
 
-void split(std::span<const SplitStep> steps, std::string_view text, FunctionRef<void(std::string_view)> emit) {
+void split(std::span<const SplitStep> steps, std::string_view text,
+           FunctionRef<void(std::string_view)> emit) {
   if (text.empty()) return;
   if (steps.empty() || steps[0] == kNone) {
     emit(text);

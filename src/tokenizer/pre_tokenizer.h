@@ -1,8 +1,9 @@
-// Pre-tokenizers: the rules by which a byte-pair vocabulary's text is cut into pieces before anything is merged.
+// Pre-tokenizers: the rules by which a byte-pair vocabulary's text is cut into pieces before anything is
+// merged.
 //
-// A model file names its rule (tokenizer.ggml.pre). A rule is a list of steps, each of which cuts every piece that the
-// step before it left; nothing of the text is lost. The steps are regular expressions in the models' own files; here they
-// are matched by hand: linear in the text whatever it holds, and without any memory.
+// A model file names its rule (tokenizer.ggml.pre). A rule is a list of steps, each of which cuts every piece
+// that the step before it left; nothing of the text is lost. The steps are regular expressions in the models'
+// own files; here they are matched by hand: linear in the text whatever it holds, and without any memory.
 #pragma once
 
 #include <array>
@@ -19,7 +20,8 @@ enum class SplitStep : uint8_t {
   kNone,
   // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
   kGpt2Words,
-  // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+  // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
+  // ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
   kLlama3Words,
   // the same with \p{N} instead of \p{N}{1,3}
   kQwen2Words,

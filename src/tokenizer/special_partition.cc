@@ -32,8 +32,8 @@ void cut_fragment(std::string_view rest, std::string_view special, Token token, 
 SpecialPartition::SpecialPartition(const Vocab& vocab) {
   for (Token id = 0; id < vocab.size(); ++id)
     if (vocab.has(id, kControl | kUserDefined | kUnknown)) by_length_.push_back(id);
-  // Not stable, on purpose: tokens of the same length stay in the order in which this very function leaves them, as in
-  // the reference. It shows only where two of them overlap in a text.
+  // Not stable, on purpose: tokens of the same length stay in the order in which this very function leaves
+  // them, as in the reference. It shows only where two of them overlap in a text.
   std::sort(by_length_.begin(), by_length_.end(),
             [&](Token a, Token b) { return vocab.text(a).size() > vocab.text(b).size(); });
 
@@ -49,8 +49,8 @@ SpecialPartition::SpecialPartition(const Vocab& vocab) {
   by_length_.shrink_to_fit();
 }
 
-// Which special tokens occur in the text at all, by position in by_length_: one pass, so that the cost of a text does not
-// grow with the thousands of special tokens that some vocabularies have.
+// Which special tokens occur in the text at all, by position in by_length_: one pass, so that the cost of a
+// text does not grow with the thousands of special tokens that some vocabularies have.
 std::vector<bool> SpecialPartition::find_present(const Vocab& vocab, std::string_view text) const {
   std::vector<bool> present(by_length_.size());
   const auto text_of = [&](uint32_t i) { return vocab.text(by_length_[i]); };
@@ -79,7 +79,8 @@ std::vector<bool> SpecialPartition::find_present(const Vocab& vocab, std::string
   return present;
 }
 
-std::vector<Fragment> SpecialPartition::cut(const Vocab& vocab, std::string_view text, bool parse_special) const {
+std::vector<Fragment> SpecialPartition::cut(const Vocab& vocab, std::string_view text,
+                                            bool parse_special) const {
   std::vector<Fragment> fragments, next;
   if (text.empty()) return fragments;
   fragments.push_back({text, 0});

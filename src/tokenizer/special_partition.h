@@ -1,7 +1,8 @@
 // Cuts a text into special tokens written in it and the raw text between them.
 //
-// The longest special token is looked for first, in the whole text; then the next one in what is left, and so on: a longer
-// one wins over a shorter one even where the shorter begins earlier. Threads: immutable; share freely.
+// The longest special token is looked for first, in the whole text; then the next one in what is left, and so
+// on: a longer one wins over a shorter one even where the shorter begins earlier. Threads: immutable; share
+// freely.
 #pragma once
 
 #include <string_view>
@@ -21,7 +22,8 @@ class SpecialPartition {
  public:
   explicit SpecialPartition(const Vocab& vocab);
 
-  // parse_special: control and unknown tokens count; user-defined ones always do. The views point into `text`.
+  // parse_special: control and unknown tokens count; user-defined ones always do. The views point into
+  // `text`.
   std::vector<Fragment> cut(const Vocab& vocab, std::string_view text, bool parse_special) const;
 
   size_t memory_bytes() const { return (by_length_.capacity() + by_text_.capacity()) * sizeof(Token); }

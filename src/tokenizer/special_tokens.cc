@@ -41,38 +41,59 @@ constexpr Key kKeys[] = {
     {"tokenizer.ggml.middle_token_id", &SpecialTokens::fim_mid},
 };
 
-// Where a vocabulary has several of a list, the first of the list is taken. (The reference takes whichever its hash table
-// holds first; the set of end tokens, which is what counts, comes out the same.)
+// Where a vocabulary has several of a list, the first of the list is taken. (The reference takes whichever
+// its hash table holds first; the set of end tokens, which is what counts, comes out the same.)
 struct ByText {
   Member member;
   Texts texts;
 };
 
-constexpr std::string_view kEot[] = {"<|eot_id|>",  "<|im_end|>", "<|end|>",  "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>",
-                        "<EOT>",       "_<EOT>",     "[EOT]",    "<｜end▁of▁sentence｜>",
-                        "<end_of_utterance>"};
+constexpr std::string_view kEot[] = {
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>",         "<|endoftext|>",     "<|end_of_text|>",
+    "<EOT>",      "_<EOT>",     "[EOT]",   "<｜end▁of▁sentence｜>", "<end_of_utterance>"};
 constexpr std::string_view kEom[] = {"<|eom_id|>"};
-constexpr std::string_view kFimPre[] = {"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>",    "<｜fim▁begin｜>",
-                           "<PRE>",          "▁<PRE>",       "<|code_prefix|>", "<|prefix|>"};
+constexpr std::string_view kFimPre[] = {"<|fim_prefix|>",  "<fim-prefix>", "<fim_prefix>",
+                                        "<｜fim▁begin｜>", "<PRE>",        "▁<PRE>",
+                                        "<|code_prefix|>", "<|prefix|>"};
 constexpr std::string_view kFimSuf[] = {"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>",    "<｜fim▁hole｜>",
-                           "<SUF>",          "▁<SUF>",       "<|code_suffix|>", "<|suffix|>"};
+                                        "<SUF>",          "▁<SUF>",       "<|code_suffix|>", "<|suffix|>"};
 constexpr std::string_view kFimMid[] = {"<|fim_middle|>", "<fim-middle>", "<fim_middle>",    "<｜fim▁end｜>",
-                           "<MID>",          "▁<MID>",       "<|code_middle|>", "<|middle|>"};
+                                        "<MID>",          "▁<MID>",       "<|code_middle|>", "<|middle|>"};
 constexpr std::string_view kFimPad[] = {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"};
-constexpr std::string_view kFimRep[] = {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"};
+constexpr std::string_view kFimRep[] = {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>",
+                                        "<reponame>"};
 constexpr std::string_view kFimSep[] = {"<|file_sep|>"};
 
 constexpr ByText kByText[] = {
-    {&SpecialTokens::eot, kEot},         {&SpecialTokens::eom, kEom},         {&SpecialTokens::fim_pre, kFimPre},
-    {&SpecialTokens::fim_suf, kFimSuf},  {&SpecialTokens::fim_mid, kFimMid},  {&SpecialTokens::fim_pad, kFimPad},
-    {&SpecialTokens::fim_rep, kFimRep},  {&SpecialTokens::fim_sep, kFimSep},
+    {&SpecialTokens::eot, kEot},        {&SpecialTokens::eom, kEom},
+    {&SpecialTokens::fim_pre, kFimPre}, {&SpecialTokens::fim_suf, kFimSuf},
+    {&SpecialTokens::fim_mid, kFimMid}, {&SpecialTokens::fim_pad, kFimPad},
+    {&SpecialTokens::fim_rep, kFimRep}, {&SpecialTokens::fim_sep, kFimSep},
 };
 
 constexpr std::string_view kEnds[] = {
-    "<|eot_id|>", "<|im_end|>",         "<|end|>", "<|return|>", "<|call|>",         "<|flush|>",
-    "<|calls|>",  "<end_of_turn>",      "</s>",    "<|eom_id|>", "<|endoftext|>",    "<EOT>",
-    "_<EOT>",     "[EOT]",              "[EOS]",   "<eos>",      "<|end_of_text|>",  "<end_of_utterance>",
-    "<turn|>",    "<|tool_response>",   "[e~[",    "<｜end▁of▁sentence｜>",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "<end_of_turn>",
+    "</s>",
+    "<|eom_id|>",
+    "<|endoftext|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<eos>",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<turn|>",
+    "<|tool_response>",
+    "[e~[",
+    "<｜end▁of▁sentence｜>",
 };
 
 // Parts of an answer in the format of gpt-oss: always recognised, always shown.
@@ -89,7 +110,8 @@ void add_attributes(Vocab& vocab, Token id, unsigned attributes) {
 
 void make_control(Vocab& vocab, Token id) {
   if (vocab.has(id, kControl)) return;
-  spdlog::warn("vocabulary: token {} '{}' looks like a control token and is treated as one", id, vocab.text(id));
+  spdlog::warn("vocabulary: token {} '{}' looks like a control token and is treated as one", id,
+               vocab.text(id));
   add_attributes(vocab, id, kControl);
 }
 
@@ -189,7 +211,8 @@ Result<void> mark_stripping(const gguf::File& file, std::string_view pre, Vocab&
       if (vocab.has(id, kControl | kUserDefined | kUnknown)) add_attributes(vocab, id, kStripRight);
     if (const auto id = vocab.find("</s>")) add_attributes(vocab, *id, kStripRight);
     for (const std::string_view text : {"<unk>", "<s>", "<|endoftext|>"})
-      if (const auto id = vocab.find(text)) vocab.set_attributes(*id, vocab.attributes(*id) & ~unsigned{kStripRight});
+      if (const auto id = vocab.find(text))
+        vocab.set_attributes(*id, vocab.attributes(*id) & ~unsigned{kStripRight});
   } else if (contains_any(name, {"modern-bert"})) {
     strip_left("[MASK]");
   }
@@ -198,8 +221,8 @@ Result<void> mark_stripping(const gguf::File& file, std::string_view pre, Vocab&
 
 }  // namespace
 
-Result<SpecialSet> load_special_tokens(const gguf::File& file, const SpecialTokens& defaults, std::string_view pre,
-                                       Vocab& vocab) {
+Result<SpecialSet> load_special_tokens(const gguf::File& file, const SpecialTokens& defaults,
+                                       std::string_view pre, Vocab& vocab) {
   SpecialSet set;
   set.tokens = defaults;
   QUIPU_TRY(read_keys(file, vocab, set.tokens));

@@ -1,5 +1,5 @@
-// Vocabularies and vectors for tests. The files lie in testdata/tokenizer, or in another folder of the same layout that
-// the environment variable QUIPU_TOKENIZER_VECTORS names; each may be packed (NAME.xz).
+// Vocabularies and vectors for tests. The files lie in testdata/tokenizer, or in another folder of the same
+// layout that the environment variable QUIPU_TOKENIZER_VECTORS names; each may be packed (NAME.xz).
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "base/test_data.h"
 #include "gguf/file.h"
@@ -49,7 +48,8 @@ struct Loaded {
   std::unique_ptr<gguf::File> file;
   Result<std::unique_ptr<Tokenizer>> tokenizer;
 
-  explicit Loaded(std::vector<std::byte> b) : bytes(std::move(b)), file(parse(bytes)), tokenizer(Tokenizer::load(*file)) {}
+  explicit Loaded(std::vector<std::byte> b)
+      : bytes(std::move(b)), file(parse(bytes)), tokenizer(Tokenizer::load(*file)) {}
   explicit Loaded(const gguf::Writer& writer) : Loaded(writer.bytes()) {}
   const Tokenizer& operator*() const { return **tokenizer; }
   const Tokenizer* operator->() const { return tokenizer->get(); }
@@ -86,7 +86,8 @@ struct SmallVocab {
 inline std::string text_of(const nlohmann::json& j, const std::string& key) {
   const auto from_hex = [](const std::string& hex) {
     std::string out;
-    for (size_t i = 0; i + 1 < hex.size(); i += 2) out += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+    for (size_t i = 0; i + 1 < hex.size(); i += 2)
+      out += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
     return out;
   };
   if (j.contains(key)) {

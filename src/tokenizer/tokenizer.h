@@ -1,7 +1,7 @@
 // Text to token ids and back, as the model file's vocabulary says. Spec: gguf-and-models 4.
 //
-// Threads: immutable after load(); share freely. Token texts are views into the file's mapping where possible, so the
-// gguf::File must outlive the Tokenizer.
+// Threads: immutable after load(); share freely. Token texts are views into the file's mapping where
+// possible, so the gguf::File must outlive the Tokenizer.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ namespace quipu {
 using Token = int32_t;
 
 struct SpecialTokens {
-  std::optional<Token> bos, eos, eot, eom, unknown, separator, padding, mask, fim_pre, fim_suf, fim_mid, fim_pad, fim_rep,
-      fim_sep;
+  std::optional<Token> bos, eos, eot, eom, unknown, separator, padding, mask, fim_pre, fim_suf, fim_mid,
+      fim_pad, fim_rep, fim_sep;
   bool add_bos = false, add_eos = false, add_sep = false;
 };
 
@@ -29,14 +29,16 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // An unknown or not yet built tokenizer is kUnsupported and names it: such a model still loads, for token ids.
+  // An unknown or not yet built tokenizer is kUnsupported and names it: such a model still loads, for token
+  // ids.
   static Result<std::unique_ptr<Tokenizer>> load(const gguf::File& file);
 
-  // Any bytes are accepted. add_special: BOS/EOS as the model says. parse_special: control tokens written in the text
-  // are recognised (user-defined ones always are).
+  // Any bytes are accepted. add_special: BOS/EOS as the model says. parse_special: control tokens written in
+  // the text are recognised (user-defined ones always are).
   virtual std::vector<Token> encode(std::string_view text, bool add_special, bool parse_special) const = 0;
 
-  // The bytes of one token; control tokens give "" unless `special`. May be part of a character. Ids out of range: "".
+  // The bytes of one token; control tokens give "" unless `special`. May be part of a character. Ids out of
+  // range: "".
   virtual std::string piece(Token id, bool special) const = 0;
 
   // Whole-sequence detokenisation, with the vocabulary's clean-up of spaces (spec 4.7).
@@ -51,8 +53,8 @@ class Tokenizer {
   virtual size_t memory_bytes() const = 0;  // what it holds beside the file's mapping
 };
 
-// Joins pieces into text that never ends inside a character: incomplete UTF-8 tails are held back until complete.
-// Bytes that can never become valid UTF-8 are replaced by U+FFFD, one per bad byte.
+// Joins pieces into text that never ends inside a character: incomplete UTF-8 tails are held back until
+// complete. Bytes that can never become valid UTF-8 are replaced by U+FFFD, one per bad byte.
 class Utf8Stream {
  public:
   std::string push(std::string_view bytes);  // the text that is complete now

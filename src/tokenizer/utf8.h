@@ -13,8 +13,9 @@ struct CodePoint {
   uint32_t length = 0;  // bytes; 0: the byte there does not begin a character
 };
 
-// The character at the front of `text` (not empty). Lenient, as the vocabularies' reference reads prompts: overlong
-// forms count as the character they spell and surrogates pass; above U+10FFFF and bytes 0xF8.. are invalid.
+// The character at the front of `text` (not empty). Lenient, as the vocabularies' reference reads prompts:
+// overlong forms count as the character they spell and surrogates pass; above U+10FFFF and bytes 0xF8.. are
+// invalid.
 CodePoint decode_lenient(std::string_view text);
 
 // For text that normalise_utf8() returned, and cuts of it between characters: nothing is checked.
@@ -28,8 +29,8 @@ inline CodePoint decode_normalised(const char* p) {
 
 void append_utf8(std::string& out, char32_t c);
 
-// The text with every invalid byte replaced by U+FFFD and overlong forms in their short form. Where nothing had to
-// change that is `text` itself; else the result lies in `buffer`.
+// The text with every invalid byte replaced by U+FFFD and overlong forms in their short form. Where nothing
+// had to change that is `text` itself; else the result lies in `buffer`.
 std::string_view normalise_utf8(std::string_view text, std::string& buffer);
 
 }  // namespace quipu

@@ -1,7 +1,7 @@
-// What the reference implementation does with real vocabularies: text to ids, ids to text, every piece, every rule.
-#include <openssl/evp.h>
-
+// What the reference implementation does with real vocabularies: text to ids, ids to text, every piece, every
+// rule.
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
 
 #include "tokenizer/pre_tokenizer.h"
 #include "tokenizer/test_vocabs.h"
@@ -39,7 +39,8 @@ void check_case(const Tokenizer& tokenizer, const json& c) {
   const std::string detok = text_of(c, "detok");
   EXPECT_EQ(tokenizer.decode(ids, false, true), detok) << printable(c);
   const bool has_clean = c.contains("detok_clean") || c.contains("detok_clean_hex");
-  EXPECT_EQ(tokenizer.decode(ids, true, false), has_clean ? text_of(c, "detok_clean") : detok) << printable(c);
+  EXPECT_EQ(tokenizer.decode(ids, true, false), has_clean ? text_of(c, "detok_clean") : detok)
+      << printable(c);
 }
 
 std::string sha256(const std::string& bytes) {
@@ -75,7 +76,8 @@ TEST_P(Vectors, Cases) {
 }
 
 TEST_P(Vectors, TextsOfTheReference) {
-  if (!test::has_vectors("vocabs/" + GetParam() + ".inp")) GTEST_SKIP() << "there are none for this vocabulary";
+  if (!test::has_vectors("vocabs/" + GetParam() + ".inp"))
+    GTEST_SKIP() << "there are none for this vocabulary";
   const std::string in = test::read_vectors("vocabs/" + GetParam() + ".inp");
   const std::string out = test::read_vectors("vocabs/" + GetParam() + ".out");
   const std::string separator = "\n__ggml_vocab_test__\n";
@@ -84,7 +86,8 @@ TEST_P(Vectors, TextsOfTheReference) {
     const size_t in_end = in.find(separator, in_at), out_end = std::min(out.find('\n', out_at), out.size());
     const std::string text = in.substr(in_at, in_end == std::string::npos ? in_end : in_end - in_at);
     std::string ids;
-    for (const Token id : tokenizer().encode(text, false, false)) ids += fmt::format("{}{}", ids.empty() ? "" : " ", id);
+    for (const Token id : tokenizer().encode(text, false, false))
+      ids += fmt::format("{}{}", ids.empty() ? "" : " ", id);
     std::string wanted = out.substr(out_at, out_end - out_at);
     wanted.erase(0, wanted.find_first_not_of(' '));
     wanted.erase(wanted.find_last_not_of(' ') + 1);
@@ -141,7 +144,9 @@ TEST_P(Vectors, EveryPieceAndTheSpecialTokens) {
   EXPECT_EQ(ends, (info["eog"].get<std::map<std::string, std::string>>()));
 
   const SpecialTokens& s = tokenizer().special();
-  const auto check = [&](const char* name, std::optional<Token> id) { EXPECT_EQ(id.value_or(-1), info[name].get<int>()) << name; };
+  const auto check = [&](const char* name, std::optional<Token> id) {
+    EXPECT_EQ(id.value_or(-1), info[name].get<int>()) << name;
+  };
   check("bos", s.bos);
   check("eos", s.eos);
   check("sep", s.separator);
@@ -159,7 +164,8 @@ TEST_P(Vectors, EveryPieceAndTheSpecialTokens) {
 }
 
 TEST_P(Vectors, TakesLittleMemory) {
-  // The texts stay in the file; what is beside them is a few tables. (llama-bpe has more than two rules per token.)
+  // The texts stay in the file; what is beside them is a few tables. (llama-bpe has more than two rules per
+  // token.)
   EXPECT_LT(tokenizer().memory_bytes(), static_cast<size_t>(tokenizer().size()) * 50 + 65536);
   RecordProperty("bytes", static_cast<int>(tokenizer().memory_bytes()));
 }

@@ -16,7 +16,8 @@ constexpr std::string_view kTypesKey = "tokenizer.ggml.token_type";
 // In the file each string stands behind its length.
 constexpr size_t kLengthBytes = 8;
 
-// Offsets are 32 bits wide; merge rules have 21 bits for a symbol, and there are symbols that are no tokens (Merges).
+// Offsets are 32 bits wide; merge rules have 21 bits for a symbol, and there are symbols that are no tokens
+// (Merges).
 constexpr size_t kMaxTextBytes = UINT32_MAX - kLengthBytes;
 constexpr size_t kMaxTokens = 1u << 20;
 
@@ -64,8 +65,8 @@ Result<void> Vocab::read_texts(const gguf::File& file) {
   if (!texts) return error(Code::kCorrupt, "{} cannot be read as strings", kTokensKey);
   if (texts->empty()) return error(Code::kCorrupt, "{} is empty", kTokensKey);
   if (array->raw().size() > kMaxTextBytes || texts->size() > kMaxTokens)
-    return error(Code::kUnsupported, "{} has {} entries in {} bytes: too large a vocabulary", kTokensKey, texts->size(),
-                 array->raw().size());
+    return error(Code::kUnsupported, "{} has {} entries in {} bytes: too large a vocabulary", kTokensKey,
+                 texts->size(), array->raw().size());
 
   texts_ = reinterpret_cast<const char*>(array->raw().data());
   const auto n = static_cast<uint32_t>(texts->size());
@@ -99,7 +100,8 @@ Result<void> Vocab::read_types(const gguf::File& file) {
   const auto types = array->as_ints();
   if (!types) return error(Code::kCorrupt, "{} is not an array of integers", kTypesKey);
   if (types->size() < attributes_.size())
-    return error(Code::kCorrupt, "{} has {} entries for {} tokens", kTypesKey, types->size(), attributes_.size());
+    return error(Code::kCorrupt, "{} has {} entries for {} tokens", kTypesKey, types->size(),
+                 attributes_.size());
   for (size_t i = 0; i < attributes_.size(); ++i) attributes_[i] = attribute_of_type((*types)[i]);
   return {};
 }

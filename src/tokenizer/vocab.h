@@ -1,8 +1,8 @@
 // The vocabulary of a model file: the text and the attributes of each token, and the token of each text.
 //
-// Memory, beside the file's mapping: per token 4 bytes for where its text lies, 1 for its attributes, and 4 to 8 in the
-// index (8 slots of 4 bytes for at most 6 tokens, rounded up to a power of two): 1.8 MB for 151,936 tokens.
-// Threads: immutable after loading; share freely.
+// Memory, beside the file's mapping: per token 4 bytes for where its text lies, 1 for its attributes, and 4
+// to 8 in the index (8 slots of 4 bytes for at most 6 tokens, rounded up to a power of two): 1.8 MB for
+// 151,936 tokens. Threads: immutable after loading; share freely.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,9 @@ class Vocab {
   std::string_view text(Token id) const;
   uint8_t attributes(Token id) const { return attributes_[static_cast<size_t>(id)]; }
   bool has(Token id, unsigned any_of) const { return (attributes(id) & any_of) != 0; }
-  void set_attributes(Token id, unsigned attributes) { attributes_[static_cast<size_t>(id)] = static_cast<uint8_t>(attributes); }
+  void set_attributes(Token id, unsigned attributes) {
+    attributes_[static_cast<size_t>(id)] = static_cast<uint8_t>(attributes);
+  }
 
   std::optional<Token> find(std::string_view text) const;
 
