@@ -98,7 +98,6 @@ Result<void> run(const Options& o) {
   const double t_load = now();
   QUIPU_ASSIGN(auto model, LocalModel::open(o.file, options));
   const double load_seconds = now() - t_load;
-  const kernels::MachineLimits limits = kernels::measure_limits(model->pool());
   const int64_t n_vocab = model->model().n_vocab();
   const std::vector<int32_t> prompt = random_tokens(std::max(o.depth + o.prompt, int64_t{1}), n_vocab);
   const std::span<const int32_t> tokens(prompt);
@@ -127,6 +126,8 @@ Result<void> run(const Options& o) {
     }
   }
 
+  const uint64_t peak = peak_rss();  // before the limits are measured: their buffers are larger than many a model
+  const kernels::MachineLimits limits = kernels::measure_limits(model->pool());
   const Work work = work_per_token(model->file());
   const double kv_bytes = static_cast<double>(model->plan().kv_bytes_per_token) *
                           (static_cast<double>(o.depth) + static_cast<double>(o.gen) / 2);
@@ -147,7 +148,7 @@ Result<void> run(const Options& o) {
                                 {"decode_gbps", gbps},
                                 {"decode_share_of_read_bandwidth", limits.read_gbps > 0 ? gbps / limits.read_gbps : 0},
                                 {"prefill_share_of_int8_peak", limits.int8_gops > 0 ? gops / limits.int8_gops : 0},
-                                {"peak_rss", peak_rss()},
+                                {"peak_rss", peak},
                                 {"planned", model->plan().total() + model->plan().kv_ceiling}};
   if (o.json) {
     out["machine"] = limits_json(limits);
