@@ -16,12 +16,13 @@ namespace quipu {
 class Engine::Impl {
  public:
   Impl(const Model& model, const Tokenizer* tokenizer, ThreadPool& pool, std::unique_ptr<Workspace> workspace,
-       float* logits, EngineOptions options, std::unique_ptr<kv::BlockPool> blocks)
+       float* logits, std::span<Candidate> candidates, EngineOptions options, std::unique_ptr<kv::BlockPool> blocks)
       : model_(model),
         tokenizer_(tokenizer),
         pool_(pool),
         workspace_(std::move(workspace)),
         logits_(logits),
+        candidates_(candidates),
         options_(options),
         layout_(model.kv_layout(options.kv_types)),
         blocks_(std::move(blocks)) {}
@@ -297,7 +298,7 @@ class Engine::Impl {
       s.cache().n_stored += slice.n_rows;
       if (!slice.samples) continue;
       s.note_prefill_done();
-      const Token t = s.sampler().sample(std::span(row, static_cast<size_t>(model_.n_vocab())));
+      const Token t = s.sampler().sample(std::span(row, static_cast<size_t>(model_.n_vocab())), candidates_);
       row += model_.n_vocab();
       if (auto reason = s.accept(t)) ended.emplace_back(slice.index, *reason);
     }
@@ -343,7 +344,8 @@ class Engine::Impl {
   const Tokenizer* tokenizer_;
   ThreadPool& pool_;
   std::unique_ptr<Workspace> workspace_;
-  float* logits_;  // [n_parallel, n_vocab]
+  float* logits_;                    // [n_parallel, n_vocab]
+  std::span<Candidate> candidates_;  // [n_vocab]
   const EngineOptions options_;
   const kv::KvLayout layout_;
 
@@ -369,10 +371,14 @@ class Engine::Impl {
 };
 
 Result<std::unique_ptr<Engine>> Engine::create(const Model& model, const Tokenizer* tokenizer, ThreadPool& pool,
-                                               std::unique_ptr<Workspace> workspace, float* logits,
+                                               std::unique_ptr<Workspace> workspace, std::span<std::byte> output,
                                                EngineOptions options, memory::Ledger& ledger) {
   if (options.n_ctx < 1 || options.n_parallel < 1 || options.n_parallel > kMaxBatchRows)
     return error(Code::kInvalidArgument, "num_ctx must be at least 1 and parallel between 1 and {}", kMaxBatchRows);
+  const auto n_vocab = static_cast<size_t>(model.n_vocab());
+  const size_t output_rows = static_cast<size_t>(options.n_parallel) * n_vocab * sizeof(float);
+  if (output.size() < output_rows + n_vocab * sizeof(Candidate))
+    return error(Code::kInternal, "the output buffer is smaller than its plan");
   // Address space for every sequence at the longest context any request may ask for; pages come with use.
   const int64_t longest = std::max(options.n_ctx, model.n_ctx_train());
   const auto blocks = checked_mul<int64_t>(ceil_div<int64_t>(longest, kernels::kBlockTokens), options.n_parallel);
@@ -381,7 +387,10 @@ Result<std::unique_ptr<Engine>> Engine::create(const Model& model, const Tokeniz
       std::min({blocks ? static_cast<uint64_t>(*blocks) : most_blocks, most_blocks, uint64_t{1} << 31});
   QUIPU_ASSIGN(auto block_pool, kv::BlockPool::create(model.kv_layout(options.kv_types).block_bytes(),
                                                       static_cast<uint32_t>(capacity), ledger));
-  auto impl = std::make_unique<Impl>(model, tokenizer, pool, std::move(workspace), logits, options,
+  auto* logits = reinterpret_cast<float*>(output.data());
+  auto* candidates = reinterpret_cast<Candidate*>(output.data() + output_rows);
+  auto impl = std::make_unique<Impl>(model, tokenizer, pool, std::move(workspace), logits,
+                                     std::span(candidates, static_cast<size_t>(model.n_vocab())), options,
                                      std::move(block_pool));
   impl->start();
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));

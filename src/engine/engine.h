@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "base/thread_pool.h"
 #include "engine/request.h"
@@ -23,16 +24,16 @@ struct EngineOptions {
   int64_t n_ctx = 0;        // of one sequence; at least 1
   int64_t n_parallel = 4;   // sequences in a step; more wait
   int64_t max_waiting = 512;
-  KvTypes kv_types;
+  KvTypes kv_types{};
   bool keep_prefixes = true;
 };
 
 class Engine {
  public:
   // The model, tokenizer (may be null: then answers have no text), pool, workspace and ledger must outlive the engine.
-  // logits: [n_parallel, n_vocab], from the output arena.
+  // output: as many bytes as the plan has for Category::kOutput, aligned to 64.
   static Result<std::unique_ptr<Engine>> create(const Model& model, const Tokenizer* tokenizer, ThreadPool& pool,
-                                                std::unique_ptr<Workspace> workspace, float* logits,
+                                                std::unique_ptr<Workspace> workspace, std::span<std::byte> output,
                                                 EngineOptions options, memory::Ledger& ledger);
   ~Engine();  // cancels what runs
 

@@ -28,10 +28,10 @@ class EngineTest : public testing::Test {
     pool_ = std::move(*ThreadPool::create(2));
     const memory::ModelShape shape = model_->shape(2);
     workspace_ = std::move(*memory::Arena::create(shape.workspace_bytes, memory::Category::kWorkspace, ledger_));
-    logits_.resize(static_cast<size_t>(options.n_parallel * model_->n_vocab()));
+    output_.resize(static_cast<size_t>((options.n_parallel + 2) * model_->n_vocab()) * sizeof(float));
     auto ws = model_->make_workspace(workspace_, 2);
     ASSERT_TRUE(ws.has_value());
-    auto engine = Engine::create(*model_, nullptr, *pool_, std::move(*ws), logits_.data(), options, ledger_);
+    auto engine = Engine::create(*model_, nullptr, *pool_, std::move(*ws), output_, options, ledger_);
     ASSERT_TRUE(engine.has_value());
     engine_ = std::move(*engine);
   }
@@ -84,7 +84,7 @@ class EngineTest : public testing::Test {
   std::unique_ptr<Model> model_;
   std::unique_ptr<ThreadPool> pool_;
   memory::Arena workspace_;
-  std::vector<float> logits_;
+  std::vector<std::byte> output_;
   std::unique_ptr<Engine> engine_;
 };
 
@@ -188,8 +188,8 @@ TEST_F(EngineTest, RefusesWhatCannotRun) {
   const std::string both = refused(tokens(256, 1), greedy(1));
   EXPECT_NE(both.find("256"), std::string::npos) << both;
   GenerateOptions bad = greedy(1);
-  bad.sampling.temperature = -1;
-  EXPECT_NE(refused(tokens(4, 1), bad).find("temperature"), std::string::npos);
+  bad.sampling.repeat_last_n = -2;
+  EXPECT_NE(refused(tokens(4, 1), bad).find("repeat_last_n"), std::string::npos);
   bad = greedy(1);
   bad.n_ctx = 1 << 30;
   EXPECT_NE(refused(tokens(4, 1), bad).find("num_ctx"), std::string::npos);

@@ -7,14 +7,22 @@ namespace quipu {
 
 const char* stop_reason_name(StopReason r) {
   switch (r) {
-    case StopReason::kEos: return "eos";
-    case StopReason::kStop: return "stop";
-    case StopReason::kLength: return "length";
-    case StopReason::kContext: return "context";
-    case StopReason::kRepetition: return "repetition";
-    case StopReason::kTime: return "time";
-    case StopReason::kMemory: return "memory";
-    case StopReason::kCancelled: return "cancelled";
+    case StopReason::kEos:
+      return "eos";
+    case StopReason::kStop:
+      return "stop";
+    case StopReason::kLength:
+      return "length";
+    case StopReason::kContext:
+      return "context";
+    case StopReason::kRepetition:
+      return "repetition";
+    case StopReason::kTime:
+      return "time";
+    case StopReason::kMemory:
+      return "memory";
+    case StopReason::kCancelled:
+      return "cancelled";
   }
   return "unknown";
 }
@@ -23,14 +31,18 @@ const char* done_reason(StopReason r) {
   switch (r) {
     case StopReason::kEos:
     case StopReason::kStop:
-    case StopReason::kRepetition: return "stop";
-    default: return "length";
+    case StopReason::kRepetition:
+      return "stop";
+    default:
+      return "length";
   }
 }
 
 namespace {
 
-int64_t nanoseconds(Clock::duration d) { return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count(); }
+int64_t nanoseconds(Clock::duration d) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count();
+}
 
 }  // namespace
 
@@ -70,10 +82,15 @@ std::optional<StopReason> Sequence::accept(Token token) {
   sampler_->accept(token);
   cache_.tokens.push_back(token);
   if (tokenizer_ != nullptr && tokenizer_->is_end_of_generation(token)) return StopReason::kEos;
-  const std::string piece = tokenizer_ != nullptr ? tokenizer_->piece(token, false) : std::string();
-  emit(stops_.push(utf8_.push(piece)));
+  std::optional<std::string> text;  // nothing while a character is not complete
+  if (tokenizer_ != nullptr) {
+    const std::string piece = tokenizer_->piece(token, false);
+    text = utf8_.push(piece);
+    emit(stops_.push(*text));
+    if (text->empty() && !piece.empty()) text.reset();
+  }
   if (stops_.matched()) return StopReason::kStop;
-  if (request_.options.repeat_guard && guard_.push(token, piece)) return StopReason::kRepetition;
+  if (request_.options.repeat_guard && guard_.push(token, text)) return StopReason::kRepetition;
   if (stats_.generated_tokens >= limit_) return StopReason::kLength;
   return std::nullopt;
 }
@@ -89,8 +106,8 @@ std::optional<StopReason> Sequence::before_step() {
   return std::nullopt;
 }
 
-// Keeps the first num_keep tokens and the newer half of the rest. What moved is recomputed at its new positions, so the
-// result is what a fresh request with that text would give.
+// Keeps the first num_keep tokens and the newer half of the rest. What moved is recomputed at its new
+// positions, so the result is what a fresh request with that text would give.
 bool Sequence::shift_context() {
   const auto n = static_cast<int64_t>(cache_.tokens.size());
   int64_t keep = request_.options.num_keep < 0 ? stats_.prompt_tokens : request_.options.num_keep;

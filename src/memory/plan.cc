@@ -71,8 +71,9 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
   p.lines.push_back({Category::kWorkspace, shape.workspace_bytes,
                      fmt::format("prefill chunks of {} rows, {} threads; not the context", shape.max_rows,
                                  shape.n_threads)});
-  p.lines.push_back({Category::kOutput, mul(o.n_parallel, mul(shape.n_vocab, 4)),
-                     fmt::format("{} sequences x {} tokens of vocabulary x 4 B", o.n_parallel, shape.n_vocab)});
+  // A row of logits for each sequence, and one list of candidates (id and logit) in which the sampler works.
+  p.lines.push_back({Category::kOutput, add(mul(o.n_parallel, mul(shape.n_vocab, 4)), mul(shape.n_vocab, 8)),
+                     fmt::format("{} tokens of vocabulary x ({} sequences x 4 B + 8 B)", shape.n_vocab, o.n_parallel)});
   p.lines.push_back({Category::kRuntime, add(kRuntimeBytes, shape.tokenizer_bytes),
                      fmt::format("program and heap {}, tokenizer {}", format_bytes(kRuntimeBytes),
                                  format_bytes(shape.tokenizer_bytes))});

@@ -39,6 +39,8 @@ TEST(Plan, ContextAndParallelCostNothingAtLoad) {
   EXPECT_EQ(small, large);
   const uint64_t parallel = plan(granite(), options(131072, 4)).total();
   EXPECT_EQ(parallel - large, 3u * 49152 * 4) << "one row of logits for each further sequence";
+  EXPECT_EQ(plan(granite(), options(2048, 4)).bytes(Category::kOutput), 49152u * (4 * 4 + 8))
+      << "and the candidates of the sampler once";
 }
 
 TEST(Plan, TokensInUseComeInWholeBlocks) {

@@ -48,8 +48,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, 
   QUIPU_ASSIGN(m->workspace_, memory::Arena::create(shape.workspace_bytes, memory::Category::kWorkspace, m->ledger_));
   QUIPU_ASSIGN(m->output_, memory::Arena::create(p.plan.bytes(memory::Category::kOutput), memory::Category::kOutput, m->ledger_));
   QUIPU_ASSIGN(auto workspace, m->model_->make_workspace(m->workspace_, p.n_threads));
-  auto* logits = reinterpret_cast<float*>(m->output_.take(p.plan.bytes(memory::Category::kOutput)));
-  if (logits == nullptr) return error(Code::kInternal, "the output buffer is smaller than its plan");
+  const std::span output(m->output_.take(p.plan.bytes(memory::Category::kOutput)), p.plan.bytes(memory::Category::kOutput));
   QUIPU_TRY(m->file_->populate());
   m->ledger_.add(memory::Category::kWeights, m->file_->mapped_bytes());
 
@@ -57,7 +56,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, 
   engine.n_ctx = p.options.n_ctx;
   engine.n_parallel = p.options.n_parallel;
   engine.kv_types = options.kv_types;
-  QUIPU_ASSIGN(m->engine_, Engine::create(*m->model_, m->tokenizer_.get(), *m->pool_, std::move(workspace), logits,
+  QUIPU_ASSIGN(m->engine_, Engine::create(*m->model_, m->tokenizer_.get(), *m->pool_, std::move(workspace), output,
                                           engine, m->ledger_));
   spdlog::info("loaded {}: {} {}, num_ctx {}, parallel {}, KV {}, {} threads, {}, planned {}", path,
                m->model_->architecture(), quantization_name(*m->file_), p.options.n_ctx, p.options.n_parallel, p.kv_type,
