@@ -6,7 +6,10 @@ namespace quipu::http {
 
 ExchangeState::ExchangeState(Request request, size_t queue_limit, std::thread::id io_thread,
                              std::function<void()> wake)
-    : request_(std::move(request)), queue_limit_(queue_limit), io_thread_(io_thread), wake_(std::move(wake)) {}
+    : request_(std::move(request)),
+      queue_limit_(queue_limit),
+      io_thread_(io_thread),
+      wake_(std::move(wake)) {}
 
 std::function<void()> ExchangeState::end_locked() {
   phase_ = Phase::kDone;
@@ -75,7 +78,7 @@ void ExchangeState::drop() {
     unanswered = phase_ == Phase::kOpen;
   }
   if (unanswered) {
-    respond({.status = 500, .headers = {{"Content-Type", "text/plain; charset=utf-8"}}, .body = "no answer was given"});
+    respond(error_response(500, "no answer was given"));
   } else {
     abort();
   }

@@ -1,6 +1,8 @@
 #include "http/message.h"
 
 #include <algorithm>
+#include <ostream>  // boost/core/detail/string_view.hpp needs it and does not include it
+
 #include <boost/beast/http/status.hpp>
 
 namespace quipu::http {
@@ -31,6 +33,18 @@ std::optional<std::string_view> Headers::find(std::string_view name) const {
     if (equal_ignoring_case(key, name)) return value;
   }
   return std::nullopt;
+}
+
+Response error_response(int status, std::string_view sentence) {
+  std::string body = R"({"error":")";
+  for (const char c : sentence) {
+    if (c == '"' || c == '\\') body.push_back('\\');
+    body.push_back(static_cast<unsigned char>(c) < ' ' ? ' ' : c);
+  }
+  body += "\"}";
+  return {.status = status,
+          .headers = {{"Content-Type", "application/json; charset=utf-8"}},
+          .body = std::move(body)};
 }
 
 std::string_view status_phrase(int status) {

@@ -31,15 +31,18 @@ class Headers {
 struct Request {
   std::string method = "GET";  // as written; any token is possible
   std::string target = "/";    // path and query, as written
-  Headers headers;
-  std::string body;
+  Headers headers = {};
+  std::string body = {};
 };
 
 struct Response {
   int status = 200;
-  Headers headers;
-  std::string body;
+  Headers headers = {};
+  std::string body = {};
 };
+
+// {"error":"…"} with the right type: what the transport itself has to say.
+Response error_response(int status, std::string_view sentence);
 
 bool equal_ignoring_case(std::string_view a, std::string_view b);
 
@@ -49,8 +52,9 @@ std::string_view status_phrase(int status);
 // Whether an answer of this status may have a body at all.
 bool status_has_body(int status);
 
-// "Name: value\r\n" for every line. What could end a line early is replaced by a space, lines without a valid name and
-// those that say how long the message is or whether the connection stays (the transport's own) are left out.
+// "Name: value\r\n" for every line. What could end a line early is replaced by a space, lines without a valid
+// name and those that say how long the message is or whether the connection stays (the transport's own) are
+// left out.
 void append_header_lines(std::string& out, const Headers& headers);
 
 }  // namespace quipu::http

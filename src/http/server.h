@@ -1,5 +1,5 @@
-// An HTTP/1.1 server on one thread: any number of connections, most of them idle, and answers that come whole or as a
-// stream written by other threads.
+// An HTTP/1.1 server on one thread: any number of connections, most of them idle, and answers that come whole
+// or as a stream written by other threads.
 #pragma once
 
 #include <chrono>
@@ -22,27 +22,30 @@ struct ServerOptions {
   // What one slow reader can make the server hold; hours of an answer's text.
   size_t stream_queue_bytes = 1 << 20;
 
-  std::chrono::milliseconds header_timeout{30'000};  // from a request's first byte to the end of its headers; then 408
-  std::chrono::milliseconds body_timeout{60'000};    // without a byte of the body; then 408
-  std::chrono::milliseconds idle_timeout{300'000};   // without a request; then closed
-  std::chrono::milliseconds write_timeout{60'000};   // data waits and the client takes nothing; then it counts as gone
+  // From a request's first byte to the end of its headers, and without a byte of its body: then 408.
+  std::chrono::milliseconds header_timeout{30'000}, body_timeout{60'000};
+  std::chrono::milliseconds idle_timeout{300'000};  // without a request; then closed
+  // Data waits and the client takes nothing: then it counts as gone.
+  std::chrono::milliseconds write_timeout{60'000};
 };
 
-// Called on the server's thread for every complete request; must return soon. The answer may come later, from any thread.
+// Called on the server's thread for every complete request; must return soon. The answer may come later, from
+// any thread.
 using Handler = std::function<void(std::shared_ptr<Exchange>)>;
 
 // Threads: any thread but the server's own (so not from a handler).
 class Server {
  public:
   // Listens at once; port 0 takes a free one.
-  static Result<std::unique_ptr<Server>> listen(const Endpoint& endpoint, const ServerOptions& options, Handler handler);
+  static Result<std::unique_ptr<Server>> listen(const Endpoint& endpoint, const ServerOptions& options,
+                                                Handler handler);
   ~Server();  // stop() without grace
 
   const Endpoint& endpoint() const;  // with the real port
   size_t n_connections() const;
 
-  // Takes no new connections and no further requests, lets running answers finish for `grace`, then cuts what is left
-  // (their on_gone() is called). Returns when every connection is closed. A second call does nothing.
+  // Takes no new connections and no further requests, lets running answers finish for `grace`, then cuts what
+  // is left (their on_gone() is called). Returns when every connection is closed. A second call does nothing.
   void stop(std::chrono::milliseconds grace = std::chrono::milliseconds(0));
 
  private:

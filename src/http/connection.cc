@@ -1,0 +1,320 @@
+#include "http/connection.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+#include <utility>
+
+#include "base/log.h"
+
+namespace quipu::http {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
+// How long the last answer has to reach a client that is still sending: closing earlier would destroy it on
+// its way.
+constexpr milliseconds kLingerTime{2'000};
+// While a client's early requests fill the buffer nothing is read, and its end is seen only by asking.
+constexpr milliseconds kFullInputCheck{500};
+
+// Of the exception being handled.
+std::string what_was_thrown() {
+  try {
+    throw;
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "something unknown";
+  }
+}
+
+}  // namespace
+
+template <class F>
+auto Connection::guarded(F f) {
+  return [self = shared_from_this(), f = std::move(f)](auto... args) mutable {
+    try {
+      f(args...);
+    } catch (...) {
+      spdlog::error("a connection is closed: {}", what_was_thrown());
+      self->close();
+    }
+  };
+}
+
+Connection::Connection(ConnectionContext& context, Socket socket)
+    : context_(context), socket_(std::move(socket)), timer_(context.io) {}
+
+Connection::~Connection() {
+  if (exchange_) exchange_->detach();
+}
+
+void Connection::start() {
+  set_deadline(context_.options.idle_timeout);
+  watch();
+}
+
+void Connection::refuse() {
+  refused_ = true;
+  fail(503, "too many connections");
+  watch();
+}
+
+void Connection::wind_down() {
+  if (state_ == State::kRequest) close();
+}
+
+void Connection::close() {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  clear_deadline();
+  error_code ignored;
+  socket_.close(ignored);
+  if (const auto exchange = std::exchange(exchange_, nullptr)) {
+    exchange->detach();
+    try {
+      exchange->mark_gone();
+    } catch (...) {
+      spdlog::error("an on_gone handler threw: {}", what_was_thrown());
+    }
+  }
+  context_.on_closed(shared_from_this());
+}
+
+// ---- input
+
+bool Connection::input_full() const {
+  return state_ == State::kAnswering && in_.size() >= context_.options.max_header_bytes;
+}
+
+void Connection::watch() {
+  if (watching_ || eof_ || state_ == State::kClosed) return;
+  if (input_full()) return watch_full_input();
+  watching_ = true;
+  socket_.async_wait(Socket::wait_read, guarded([this](error_code) {
+                       watching_ = false;
+                       if (state_ != State::kClosed) on_readable();
+                     }));
+}
+
+void Connection::on_readable() {
+  error_code ec;
+  const size_t n = socket_.read_some(asio::buffer(context_.scratch.data(), context_.scratch.size()), ec);
+  if (ec == asio::error::would_block || ec == asio::error::interrupted) return watch();
+  if (ec == asio::error::eof) return on_end_of_input();
+  if (ec) return close();
+  if (state_ == State::kRequest || state_ == State::kAnswering) in_.append(context_.scratch.data(), n);
+  if (state_ == State::kRequest) parse();
+  watch();
+}
+
+void Connection::on_end_of_input() {
+  eof_ = true;
+  // An answer that is complete still goes out; the client may have closed only its sending side.
+  const bool answered = state_ == State::kAnswering && exchange_->answered();
+  if (!answered && state_ != State::kFailing) close();
+}
+
+void Connection::parse() {
+  while (state_ == State::kRequest) {
+    if (!parser_) {
+      while (in_.starts_with("\r\n")) in_.erase(0, 2);  // some clients put an empty line behind a body
+      if (in_.empty()) return;
+      const ServerOptions& o = context_.options;
+      parser_ = std::make_unique<RequestParser>(
+          RequestParser::Limits{.header_bytes = o.max_header_bytes, .body_bytes = o.max_body_bytes});
+      set_deadline(o.header_timeout);
+    }
+    const bool had_header = parser_->header_done();
+    in_.erase(0, parser_->feed(in_));
+    if (parser_->failed()) return fail(parser_->status(), parser_->problem());
+    if (parser_->done()) {
+      dispatch();
+      continue;
+    }
+    if (parser_->header_done()) {
+      set_deadline(context_.options.body_timeout);
+      if (!had_header && parser_->expects_continue() && in_.empty()) send_continue();
+    }
+    return;
+  }
+}
+
+void Connection::send_continue() {
+  out_ = {.front = "HTTP/1.1 100 Continue\r\n\r\n", .data = {}, .back = {}};
+  write();
+}
+
+void Connection::dispatch() {
+  Request request = parser_->take();
+  keep_alive_ = parser_->keep_alive();
+  encoder_.emplace(parser_->http11(), request.method == "HEAD");
+  parser_.reset();
+  state_ = State::kAnswering;
+  clear_deadline();
+  if (writing_)
+    set_deadline(context_.options.write_timeout);  // a "100 Continue" that the client has not taken
+
+  woken_ = false;
+  exchange_ = std::make_shared<ExchangeState>(std::move(request), context_.options.stream_queue_bytes,
+                                              std::this_thread::get_id(), [this] {
+                                                // Any thread, with the exchange's lock held: detach() waits
+                                                // for it, so `this` is there.
+                                                if (woken_.exchange(true)) return;
+                                                asio::post(context_.io, [weak = weak_from_this()] {
+                                                  if (const auto self = weak.lock()) {
+                                                    self->woken_ = false;
+                                                    self->guarded([self] { self->pump(); })();
+                                                  }
+                                                });
+                                              });
+  try {
+    context_.handler(std::make_shared<Exchange>(exchange_));
+  } catch (...) {
+    spdlog::error("a request handler threw: {}", what_was_thrown());
+    exchange_->drop();
+  }
+  pump();
+}
+
+// ---- output
+
+void Connection::pump() {
+  while (state_ == State::kAnswering && !writing_) {
+    ExchangeState::Step step = exchange_->take();
+    if (step.empty()) {
+      if (eof_ && !exchange_->answered()) close();
+      return;
+    }
+    out_ = encoder_->encode(std::move(step), keep_alive_ && !context_.stopping);
+    if (!out_.empty()) return write();
+    exchange_->written(out_.counted);  // nothing of a stream is sent to a HEAD
+    if (encoder_->finished()) return end_answer();
+  }
+}
+
+void Connection::write() {
+  writing_ = true;
+  // For as long as a request comes in, its own deadline holds.
+  const auto progress = [this](error_code ec, size_t) -> size_t {
+    constexpr size_t kMostAtOnce = 64 << 10;
+    if (!ec && state_ != State::kRequest) set_deadline(context_.options.write_timeout);
+    return ec ? 0 : kMostAtOnce;
+  };
+  const std::array<asio::const_buffer, 3> pieces = {asio::buffer(out_.front), asio::buffer(out_.data),
+                                                    asio::buffer(out_.back)};
+  asio::async_write(socket_, pieces, progress, guarded([this](error_code ec, size_t) { on_written(ec); }));
+}
+
+void Connection::on_written(error_code ec) {
+  writing_ = false;
+  if (state_ == State::kClosed) return;
+  if (ec) return close();
+  const size_t counted = out_.counted;
+  out_ = {};
+  switch (state_) {
+    case State::kAnswering:
+      clear_deadline();
+      if (counted > 0) exchange_->written(counted);
+      if (encoder_->finished()) return end_answer();
+      if (input_full()) watch_full_input();
+      return pump();
+    case State::kFailing:
+      if (failure_.empty()) return linger();
+      out_.front = std::exchange(failure_, {});
+      return write();
+    default:
+      return;  // a "100 Continue"
+  }
+}
+
+void Connection::end_answer() {
+  exchange_->detach();
+  exchange_.reset();
+  if (encoder_->cut()) {
+    if (encoder_->ends_with_connection()) {
+      // Unread bytes are lost with this, but a plain end would make the answer look whole.
+      error_code ignored;
+      socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+    }
+    return close();
+  }
+  if (!encoder_->keep_alive() || context_.stopping) return linger();
+  state_ = State::kRequest;
+  set_deadline(context_.options.idle_timeout);
+  parse();
+  if (eof_ && state_ == State::kRequest) return close();
+  watch();
+}
+
+void Connection::fail(int status, std::string_view sentence) {
+  state_ = State::kFailing;
+  AnswerEncoder encoder(true, false);
+  ExchangeState::Step step;
+  step.has_head = step.whole = step.last = true;
+  step.head = error_response(status, sentence);
+  AnswerEncoder::Bytes bytes = encoder.encode(std::move(step), false);
+  failure_ = bytes.front + bytes.data;
+  parser_.reset();  // the sentence may have been its own
+  in_ = {};
+  if (writing_) {
+    set_deadline(context_.options.write_timeout);
+  } else {
+    out_.front = std::exchange(failure_, {});
+    write();
+  }
+}
+
+void Connection::linger() {
+  state_ = State::kLingering;
+  in_ = {};
+  if (eof_) return close();
+  error_code ec;
+  socket_.shutdown(Socket::shutdown_send, ec);
+  if (ec) return close();
+  set_deadline(kLingerTime);
+  watch();
+}
+
+// ---- time
+
+void Connection::set_deadline(milliseconds from_now) {
+  timer_.expires_after(from_now);
+  timer_.async_wait(guarded([this, mine = ++deadline_](error_code ec) {
+    if (!ec && mine == deadline_) on_deadline();
+  }));
+}
+
+void Connection::clear_deadline() {
+  ++deadline_;
+  timer_.cancel();
+}
+
+void Connection::on_deadline() {
+  switch (state_) {
+    case State::kRequest:
+      if (!parser_) return close();
+      return fail(
+          408, parser_->header_done() ? "the body did not come in time" : "the header did not come in time");
+    case State::kAnswering:
+      if (!writing_ && input_full()) return watch_full_input();  // no deadline: time to ask again
+      [[fallthrough]];
+    default:
+      return close();
+  }
+}
+
+void Connection::watch_full_input() {
+  if (writing_) return;  // the write will say
+  pollfd hang_up{.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
+  if (::poll(&hang_up, 1, 0) == 1 && !exchange_->answered()) return close();
+  set_deadline(kFullInputCheck);
+}
+
+}  // namespace quipu::http
