@@ -51,8 +51,13 @@ Result<Record> parse_tensor(Cursor& c, uint64_t number) {
   }
   QUIPU_ASSIGN(const int32_t type, c.read<int32_t>(place));
   QUIPU_ASSIGN(r.offset, c.read<uint64_t>(place));
+  if (const char* removed = removed_type_name(type))
+    return error(Code::kUnsupported,
+                 "tensor '{}' is quantised as {} (type {}), which GGUF has given up; convert the model again",
+                 shown(t.name), removed, type);
   if (type_info(type) == nullptr)
-    return error(Code::kCorrupt, "tensor '{}' has the unknown type {}", shown(t.name), type);
+    return error(Code::kUnsupported, "tensor '{}' has the unknown type {} (supported are: {})", shown(t.name),
+                 type, computable_types());
   t.type = static_cast<TensorType>(type);
   QUIPU_ASSIGN(r.bytes, tensor_bytes(t));
   return r;

@@ -101,7 +101,7 @@ struct Carver {
   size_t used = 0;
   template <class T>
   T* take(int64_t n) {
-    std::byte* p = base + used;
+    std::byte* p = base == nullptr ? nullptr : base + used;
     used += (static_cast<size_t>(n) * sizeof(T) + 63) / 64 * 64;
     return reinterpret_cast<T*>(p);
   }

@@ -16,13 +16,20 @@ Result<std::unique_ptr<Model>> Decoder::load(const gguf::File& file) {
 }
 
 Result<void> Decoder::bind(const gguf::File& file) {
-  const Binder b(file);
+  Binder b(file);
   file_bytes_ = file.mapped_bytes();
   const gguf::Tensor* embd = file.tensor("token_embd.weight");
   if (embd == nullptr) return error(Code::kCorrupt, "the file has no tensor 'token_embd.weight'");
   h_.n_vocab = embd->shape[1];
   if (h_.n_vocab < 1 || h_.n_vocab >= (int64_t{1} << 24))
     return error(Code::kCorrupt, "tensor 'token_embd.weight' has {} rows", h_.n_vocab);
+  // What the tokenizer can say and what the model can know is one list, or the file is put together wrongly.
+  if (const auto tokens = file.array("tokenizer.ggml.tokens"); tokens && *tokens) {
+    const auto n = static_cast<int64_t>((*tokens)->size());
+    if (n != h_.n_vocab)
+      return error(Code::kCorrupt, "tensor 'token_embd.weight' has {} rows, but the vocabulary has {} tokens",
+                   h_.n_vocab, n);
+  }
   QUIPU_ASSIGN(embedding_, b.matrix("token_embd.weight", h_.n_embd, h_.n_vocab));
   output_ = embedding_;  // tied, unless the file says otherwise
   if (b.has("output.weight")) {
@@ -32,10 +39,11 @@ Result<void> Decoder::bind(const gguf::File& file) {
   QUIPU_ASSIGN(rope_factors_, b.optional_vector("rope_freqs.weight", h_.n_rot / 2));
   layers_.resize(static_cast<size_t>(h_.n_layers));
   for (int64_t i = 0; i < h_.n_layers; ++i) QUIPU_TRY(bind_layer(b, i, layers_[static_cast<size_t>(i)]));
-  return {};
+  header_only_ = b.data_missing();
+  return b.check_unused(h_.n_layers);
 }
 
-Result<void> Decoder::bind_layer(const Binder& b, int64_t index, Layer& l) {
+Result<void> Decoder::bind_layer(Binder& b, int64_t index, Layer& l) {
   const std::string p = fmt::format("blk.{}.", index);
   const int64_t n_q = h_.n_heads * h_.head_dim_k, n_k = h_.n_kv_heads * h_.head_dim_k,
                 n_v = h_.n_kv_heads * h_.head_dim_v;
@@ -59,7 +67,7 @@ Result<void> Decoder::bind_layer(const Binder& b, int64_t index, Layer& l) {
   if (b.has(p + "attn_qkv.bias")) {
     QUIPU_ASSIGN(const FloatVector qkv, b.vector(p + "attn_qkv.bias", n_q + n_k + n_v));
     const auto part = [&](int64_t first, int64_t n) {
-      return FloatVector(std::vector<float>(qkv.data() + first, qkv.data() + first + n));
+      return qkv.slice(static_cast<size_t>(first), static_cast<size_t>(n));
     };
     l.q_bias = part(0, n_q);
     l.k_bias = part(n_q, n_k);

@@ -37,12 +37,13 @@ class Decoder final : public Model {
 
   Decoder() = default;
   Result<void> bind(const gguf::File& file);
-  Result<void> bind_layer(const Binder& b, int64_t index, Layer& layer);
+  Result<void> bind_layer(Binder& b, int64_t index, Layer& layer);
   void note_activations(bool (&uses)[3]) const;
   kernels::AttentionShape attention_shape(const kv::KvLayout& layout, int layer) const;
 
   HParams h_;
   uint64_t file_bytes_ = 0;
+  bool header_only_ = false;  // enough for a plan, not for a pass
   kernels::Weights embedding_, output_;
   FloatVector output_norm_, rope_factors_;
   std::vector<Layer> layers_;

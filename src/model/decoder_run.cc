@@ -215,6 +215,7 @@ Result<void> Decoder::forward(const Pass& pass, const Batch& batch, float* logit
   if (batch.tokens.empty() || static_cast<int64_t>(batch.tokens.size()) > kMaxBatchRows)
     return error(Code::kInternal, "a batch of {} rows; 1 to {} are possible", batch.tokens.size(),
                  kMaxBatchRows);
+  if (header_only_) return error(Code::kInternal, "the model was opened without its weights");
   for (int32_t t : batch.tokens)
     if (t < 0 || t >= h_.n_vocab)
       return error(Code::kInvalidArgument, "token {} is not in the vocabulary of {}", t, h_.n_vocab);

@@ -1,6 +1,7 @@
 #include "model/hparams.h"
 
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -12,6 +13,8 @@ namespace {
 
 constexpr int64_t kMaxDim = int64_t{1} << 24;  // of any single dimension
 constexpr int64_t kMaxLayers = 512;
+constexpr int64_t kMaxExperts = 1024;
+constexpr int64_t kMaxHead = 4096;
 
 // Reads "{arch}.NAME" keys and keeps the first error, so that a list of reads stays a list.
 class Reader {
@@ -24,13 +27,15 @@ class Reader {
     const std::string k = key(name);
     auto v = file_.integer(k);
     if (!v) return fail(std::move(v).error()), lo;
-    if (!*v) {
-      if (!fallback) fail(Error{Code::kCorrupt, "the file has no " + k, k});
-      return fallback.value_or(lo);
-    }
-    if (**v < lo || **v > hi)
-      fail(Error{Code::kCorrupt, fmt::format("{} is {}; it must be between {} and {}", k, **v, lo, hi), k});
-    return **v;
+    if (!*v && !fallback) fail(Error{Code::kCorrupt, "the file has no " + k, k});
+    const int64_t value = v->value_or(fallback.value_or(lo));
+    if (value < lo || value > hi)
+      fail(Error{Code::kCorrupt,
+                 fmt::format("{} is {}; it must be between {} and {}",
+                             *v ? k : fmt::format("the default of {} (which the file does not have)", k),
+                             value, lo, hi),
+                 k});
+    return value;
   }
 
   // A scalar, or an array with one entry per layer that are all equal (this family has no layers that
@@ -47,12 +52,18 @@ class Reader {
                  fmt::format("{} must have one integer for each of the {} layers", k, n_layers), k});
       return lo;
     }
-    for (int64_t v : *values)
-      if (v != values->front() || v < lo || v > hi) {
+    for (int64_t v : *values) {
+      if (v < lo || v > hi) {
+        fail(Error{Code::kCorrupt,
+                   fmt::format("{} has the entry {}; it must be between {} and {}", k, v, lo, hi), k});
+        return lo;
+      }
+      if (v != values->front()) {
         fail(Error{Code::kUnsupported,
                    fmt::format("{} differs between layers, which {} does not support", k, arch_), k});
         return lo;
       }
+    }
     return values->front();
   }
 
@@ -64,7 +75,10 @@ class Reader {
       if (!fallback) fail(Error{Code::kCorrupt, "the file has no " + k, k});
       return fallback.value_or(0.0f);
     }
-    if (!std::isfinite(**v)) fail(Error{Code::kCorrupt, k + " is not a finite number", k});
+    if (!(std::abs(**v) <= std::numeric_limits<float>::max())) {
+      fail(Error{Code::kCorrupt, k + " is not a finite number", k});
+      return fallback.value_or(0.0f);
+    }
     return static_cast<float>(**v);
   }
 
@@ -100,26 +114,27 @@ double yarn_magnitude(double factor, double k) {
 }
 
 void read_rope(Reader& r, HParams& h) {
+  const auto bad = [&r](std::string_view name, std::string_view why) {
+    r.fail(Error{Code::kCorrupt, fmt::format("{} {}", r.key(name), why), r.key(name)});
+  };
   h.n_rot = r.integer("rope.dimension_count", h.head_dim_k, 0, kMaxDim);
-  if (h.n_rot != h.head_dim_k || h.n_rot % 2 != 0)
-    r.fail(Error{Code::kCorrupt,
-                 fmt::format("{} is {}; it must be the head size {} and even", r.key("rope.dimension_count"),
-                             h.n_rot, h.head_dim_k),
-                 r.key("rope.dimension_count")});
+  const bool partial = h.arch == "granite" && h.n_rot < h.head_dim_k;  // the rest of a head passes unrotated
+  if ((h.n_rot != h.head_dim_k && !partial) || h.n_rot % 2 != 0)
+    bad("rope.dimension_count", fmt::format("is {}; it must be {} the head size {}, and even", h.n_rot,
+                                            h.arch == "granite" ? "at most" : "equal to", h.head_dim_k));
   h.rope_freq_base = r.number("rope.freq_base", 10000.0f);
-  if (!(h.rope_freq_base > 0))
-    r.fail(Error{Code::kCorrupt, r.key("rope.freq_base") + " must be positive", r.key("rope.freq_base")});
+  if (!(h.rope_freq_base > 0)) bad("rope.freq_base", "must be positive");
   const std::string type = r.string("rope.scaling.type", "linear");
   if (type != "none" && type != "linear" && type != "yarn")
     r.fail(Error{Code::kUnsupported,
                  fmt::format("rope scaling '{}' is not supported (none, linear, yarn are)", type),
                  r.key("rope.scaling.type")});
-  float factor = r.number("rope.scaling.factor", 0.0f);
-  if (factor == 0.0f) factor = r.number("rope.scale_linear", 0.0f);
-  if (!(factor >= 0.0f))
-    r.fail(Error{Code::kCorrupt, r.key("rope.scaling.factor") + " must not be negative",
-                 r.key("rope.scaling.factor")});
+  std::string_view factor_key = "rope.scaling.factor";
+  float factor = r.number(factor_key, 0.0f);
+  if (factor == 0.0f) factor = r.number(factor_key = "rope.scale_linear", 0.0f);
   h.rope_freq_scale = type == "none" || factor == 0.0f ? 1.0f : 1.0f / factor;
+  if (!(factor >= 0.0f) || !std::isfinite(h.rope_freq_scale))
+    bad(factor_key, fmt::format("is {}, which is no scale", factor));
   h.rope_n_ctx_orig = r.integer("rope.scaling.original_context_length", h.n_ctx_train, 1, int64_t{1} << 40);
   const float attn_factor = r.number("rope.scaling.attn_factor", 1.0f);
   float ext = r.number("rope.scaling.yarn_ext_factor", -1.0f);
@@ -149,6 +164,14 @@ Result<HParams> read_hparams(const gguf::File& file) {
   h.n_ctx_train = r.integer("context_length", std::nullopt, 1, int64_t{1} << 40);
   h.n_embd = r.integer("embedding_length", std::nullopt, 1, kMaxDim);
   h.n_layers = r.integer("block_count", std::nullopt, 1, kMaxLayers);
+  if (const int64_t n = r.integer("expert_count", 0, 0, kMaxExperts); n != 0)
+    r.fail(
+        Error{Code::kUnsupported,
+              fmt::format("mixture-of-experts models ({} with {} experts) are not supported yet", h.arch, n),
+              r.key("expert_count")});
+  if (!r.boolean("attention.causal", true))
+    r.fail(Error{Code::kUnsupported, "models whose tokens see later ones are not supported yet",
+                 r.key("attention.causal")});
   QUIPU_TRY(r.status());
   h.n_heads = r.per_layer("attention.head_count", std::nullopt, 1, kMaxDim, h.n_layers);
   h.n_kv_heads = r.per_layer("attention.head_count_kv", h.n_heads, 1, kMaxDim, h.n_layers);
@@ -157,14 +180,12 @@ Result<HParams> read_hparams(const gguf::File& file) {
   if (h.n_heads % h.n_kv_heads != 0)
     return error(Code::kCorrupt, "{} query heads cannot share {} KV heads evenly", h.n_heads, h.n_kv_heads);
   const int64_t default_head = h.n_embd / h.n_heads;
-  h.head_dim_k = r.integer("attention.key_length", default_head, 1, 4096);
-  h.head_dim_v = r.integer("attention.value_length", default_head, 1, 4096);
+  h.head_dim_k = r.integer("attention.key_length", default_head, 1, kMaxHead);
+  h.head_dim_v = r.integer("attention.value_length", default_head, 1, kMaxHead);
   h.rms_eps = r.number("attention.layer_norm_rms_epsilon", std::nullopt);
-  if (r.integer("expert_count", 0, 0, 1024) != 0)
-    r.fail(Error{Code::kUnsupported,
-                 fmt::format("mixture-of-experts models ({} with {} experts) are not supported yet", h.arch,
-                             r.integer("expert_count", 0, 0, 1024)),
-                 r.key("expert_count")});
+  if (h.rms_eps < 0.0f)
+    r.fail(Error{Code::kCorrupt, r.key("attention.layer_norm_rms_epsilon") + " must not be negative",
+                 r.key("attention.layer_norm_rms_epsilon")});
   QUIPU_TRY(r.status());
   if (h.n_heads * std::max(h.head_dim_k, h.head_dim_v) >= kMaxDim)
     return error(Code::kCorrupt, "{} heads of {} values are too many", h.n_heads, h.head_dim_k);

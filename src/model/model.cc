@@ -1,7 +1,9 @@
 #include "model/model.h"
 
+#include <limits>
 #include <map>
 
+#include "base/checked.h"
 #include "model/decoder.h"
 
 namespace quipu {
@@ -20,7 +22,9 @@ Result<std::unique_ptr<Model>> load_model(const gguf::File& file) {
 
 int64_t count_parameters(const gguf::File& file) {
   int64_t n = 0;
-  for (const gguf::Tensor& t : file.tensors()) n += t.n_elements();
+  // Without its data a file can claim anything.
+  for (const gguf::Tensor& t : file.tensors())
+    n = checked_add(n, t.n_elements()).value_or(std::numeric_limits<int64_t>::max());
   return n;
 }
 
@@ -37,7 +41,9 @@ std::string quantization_name(const gguf::File& file) {
     if (auto it = kNames.find(**type); it != kNames.end()) return it->second;
   std::map<std::string, uint64_t> bytes;
   for (const gguf::Tensor& t : file.tensors())
-    if (const TypeInfo* info = type_info(t.type)) bytes[info->name] += t.data.size();
+    if (const TypeInfo* info = type_info(t.type))
+      bytes[info->name] += static_cast<uint64_t>(t.n_elements()) / static_cast<uint64_t>(info->block_elems) *
+                           static_cast<uint64_t>(info->block_bytes);
   std::string best = "unknown";
   uint64_t most = 0;
   for (const auto& [name, n] : bytes)

@@ -60,6 +60,7 @@ void decode_q6_k(const uint8_t* b, float* y) {
 }  // namespace
 
 void decode_row(TensorType type, const std::byte* src, float* dst, int64_t n) {
+  if (n == 0) return;  // the pointers may be null then
   const auto* p = reinterpret_cast<const uint8_t*>(src);
   const auto blocks = [&](int elems, int bytes, void (*decode)(const uint8_t*, float*)) {
     for (int64_t i = 0; i < n / elems; ++i) decode(p + i * bytes, dst + i * elems);

@@ -220,6 +220,7 @@ void encode_q6_k(const float* x, uint8_t* b) {
 }  // namespace
 
 void encode_row(TensorType type, const float* src, std::byte* dst, int64_t n) {
+  if (n == 0) return;  // the pointers may be null then
   auto* p = reinterpret_cast<uint8_t*>(dst);
   const auto blocks = [&](int elems, int bytes, void (*encode)(const float*, uint8_t*)) {
     for (int64_t i = 0; i < n / elems; ++i) encode(src + i * elems, p + i * bytes);

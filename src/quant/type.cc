@@ -31,6 +31,29 @@ const TypeInfo* type_info(int32_t id) {
   return nullptr;
 }
 
+const char* removed_type_name(int32_t id) {
+  switch (id) {
+    case 4:
+      return "Q4_2";
+    case 5:
+      return "Q4_3";
+    case 31:
+      return "Q4_0_4_4";
+    case 32:
+      return "Q4_0_4_8";
+    case 33:
+      return "Q4_0_8_8";
+    case 36:
+      return "IQ4_NL_4_4";
+    case 37:
+      return "IQ4_NL_4_8";
+    case 38:
+      return "IQ4_NL_8_8";
+    default:
+      return nullptr;
+  }
+}
+
 std::string_view computable_types() { return "F32, F16, BF16, Q4_0, Q4_1, Q8_0, Q4_K, Q6_K"; }
 
 std::optional<uint64_t> row_bytes(TensorType type, int64_t n) {

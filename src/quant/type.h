@@ -31,6 +31,9 @@ struct TypeInfo {
 
 // Null for ids out of range and for removed ones.
 const TypeInfo* type_info(int32_t id);
+// The name that an id had once, null if it never had one: files of that time have to be converted again.
+const char* removed_type_name(int32_t id);
+
 inline const TypeInfo* type_info(TensorType t) { return type_info(static_cast<int32_t>(t)); }
 inline const char* type_name(TensorType t) { return type_info(t)->name; }
 

@@ -19,7 +19,8 @@ constexpr size_t kMaxRules = 1u << 26;
 // Numbers for texts: the token of that name, or else a symbol that is no token.
 class Merges::Interner {
  public:
-  Interner(const Vocab& vocab, Merges& merges) : vocab_(vocab), merges_(merges) {}
+  Interner(const Vocab& vocab, Merges& merges)
+      : vocab_(vocab), merges_(merges), others_(0, Hash{vocab.hash()}) {}
 
   Symbol operator()(std::string_view text) {
     if (const auto token = vocab_.find(text)) return static_cast<Symbol>(*token);
@@ -39,7 +40,11 @@ class Merges::Interner {
 
   const Vocab& vocab_;
   Merges& merges_;
-  std::unordered_map<std::string, Symbol> others_;
+  struct Hash {  // not the standard one: a file could hold texts that collide in that
+    KeyedHash keyed;
+    size_t operator()(const std::string& text) const { return keyed(std::string_view(text)); }
+  };
+  std::unordered_map<std::string, Symbol, Hash> others_;
 };
 
 Result<Merges> Merges::load(const gguf::File& file, const Vocab& vocab) {
