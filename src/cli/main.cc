@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "cli/run_command.h"
 #if QUIPU_HAS_RUNNER
 #include "runner/command.h"
@@ -103,6 +104,7 @@ void fill_standard_descriptors() {
 
 int main(int argc, char** argv) try {
   quipu::cli::fill_standard_descriptors();
+  quipu::init_log();
   return quipu::cli::dispatch({argv + (argc > 0 ? 1 : 0), argv + argc});
 } catch (const std::exception& e) {
   std::cerr << "Error: " << e.what() << "\n";

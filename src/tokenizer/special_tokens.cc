@@ -110,7 +110,7 @@ void add_attributes(Vocab& vocab, Token id, unsigned attributes) {
 
 void make_control(Vocab& vocab, Token id) {
   if (vocab.has(id, kControl)) return;
-  spdlog::warn("vocabulary: token {} '{}' looks like a control token and is treated as one", id,
+  spdlog::info("vocabulary: token {} '{}' looks like a control token and is treated as one", id,
                vocab.text(id));
   add_attributes(vocab, id, kControl);
 }

@@ -23,7 +23,7 @@ bool is_utf8(const std::string& s) {
 }
 
 // A token's bytes: a JSON string where they are text, else {"hex":"..."}.
-nlohmann::json piece_json(const std::string& piece) {
+nlohmann::ordered_json piece_json(const std::string& piece) {
   if (is_utf8(piece)) return piece;
   std::string hex;
   for (unsigned char c : piece) hex += fmt::format("{:02x}", c);
@@ -52,7 +52,7 @@ Result<void> run(const Options& o) {
         return error(Code::kInvalidArgument, "token {} is not in the vocabulary of {}", id, tokenizer->size());
     const std::string text = tokenizer->decode(ids, false, true);
     if (o.json)
-      std::cout << nlohmann::json({{"text", piece_json(text)}}).dump() << "\n";
+      std::cout << nlohmann::ordered_json({{"text", piece_json(text)}}).dump() << "\n";
     else
       std::cout << text;
     return {};
