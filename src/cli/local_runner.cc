@@ -1,8 +1,60 @@
 #include "cli/local_runner.h"
 
+#include <optional>
+#include <utility>
+
 #include "cli/render.h"
+#include "cli/report.h"
+#include "http/client.h"
 
 namespace quipu::cli {
+
+namespace {
+
+constexpr int kOk = 200;
+
+http::Endpoint endpoint_of(const RunnerProcess& process) {
+  return {.path = process.socket_path(), .host = {}, .port = 0};
+}
+
+Error refusal(int status, const Json& body) {
+  return runner_error(body, fmt::format("the runner answered with status {}", status));
+}
+
+// The lines of an answer: pieces of text, then exactly one that says how it ended.
+class AnswerLines {
+ public:
+  explicit AnswerLines(FunctionRef<bool(std::string_view)> on_text) : on_text_(on_text) {}
+
+  // False: no more lines are wanted.
+  bool take(std::string_view text) {
+    Json line = Json::parse(text, nullptr, false);
+    if (last_) {
+      last_ = error(Code::kInternal, "the runner's answer goes on after its last line");
+      return false;
+    }
+    if (line.contains("error")) {
+      last_ = std::unexpected(runner_error(line, "the runner failed"));
+    } else if (line.contains("done")) {
+      last_ = std::move(line);
+    } else if (line.contains("text") && line["text"].is_string()) {
+      const auto& piece = line["text"].get_ref<const std::string&>();
+      return piece.empty() || on_text_(piece);
+    } else {
+      last_ = error(Code::kInternal, "the runner's answer has a line that is not the protocol's");
+      return false;
+    }
+    return true;  // up to its end: hanging up before would look to the runner as if the answer was not wanted
+  }
+
+  const std::optional<Result<Json>>& last() const { return last_; }
+
+ private:
+  FunctionRef<bool(std::string_view)> on_text_;
+  std::optional<Result<Json>> last_;
+};
+
+}  // namespace
 
 Result<void> LocalRunner::ensure_running() {
   if (process_ != nullptr && !process_->death(0)) return {};
@@ -20,9 +72,43 @@ Error LocalRunner::explained(Error e) {
   return e;
 }
 
-Result<Json> LocalRunner::get(const std::string&) { return error(Code::kInternal, "not yet"); }
-Result<Json> LocalRunner::generate(const Json&, FunctionRef<bool(std::string_view)>, FunctionRef<bool()>) {
-  return error(Code::kInternal, "not yet");
+Result<Json> LocalRunner::get(const std::string& path) {
+  QUIPU_TRY(ensure_running());
+  const http::Client client(endpoint_of(*process_));
+  const auto answer =
+      client.send({.method = "GET", .target = path},
+                  {.cancel = -1, .on_idle = [&] { return !console_.signals().take_interrupt(); }});
+  if (!answer) return std::unexpected(explained(answer.error()));
+  Json body = Json::parse(answer->body, nullptr, false);
+  if (answer->status != kOk) return std::unexpected(refusal(answer->status, body));
+  if (body.is_discarded()) return error(Code::kInternal, "the runner's answer to {} is not JSON", path);
+  return body;
+}
+
+Result<Json> LocalRunner::generate(const Json& request, FunctionRef<bool(std::string_view)> on_text,
+                                   FunctionRef<bool()> on_idle) {
+  QUIPU_TRY(ensure_running());
+  http::ClientOptions options;
+  // A long prompt on a slow machine takes minutes before its first word; on_idle can end it, and so can the
+  // runner's end.
+  options.silence_timeout = std::chrono::milliseconds(-1);
+  const http::Client client(endpoint_of(*process_), options);
+  AnswerLines lines(on_text);
+  const auto answer =
+      client.stream_lines({.method = "POST",
+                           .target = "/generate",
+                           .headers = {{"Content-Type", "application/json"}},
+                           // A terminal can hand in bytes that are no UTF-8, which JSON cannot hold.
+                           .body = request.dump(-1, ' ', false, Json::error_handler_t::replace)},
+                          [&](std::string_view line) { return lines.take(line); },
+                          {.cancel = -1, .on_idle = [&] { return on_idle(); }});
+  if (lines.last()) return *lines.last();
+  if (!answer) return std::unexpected(explained(answer.error()));
+  if (answer->status != kOk) {
+    return std::unexpected(refusal(answer->status, Json::parse(answer->body, nullptr, false)));
+  }
+  return std::unexpected(
+      explained({Code::kUnavailable, "the runner's answer ended before it was complete", {}}));
 }
 
 }  // namespace quipu::cli

@@ -307,11 +307,11 @@ TEST_F(Protocol, SlowHeaderAndSlowBody) {
     while (same.send("x")) std::this_thread::sleep_for(milliseconds(5));
   });
   EXPECT_EQ(status_of(client.read_to_end()), 408);
-  client.close();
+  client.shutdown_send();
 }
 
 TEST_F(Protocol, IdleConnectionsAreClosedWithoutAWord) {
-  start({.idle_timeout = milliseconds(30)});
+  start({.idle_timeout = milliseconds(300)});
   EXPECT_EQ(talk(""), "");
   EXPECT_EQ(talk("\r\n\r\n"), "");
   RawSocket client = connect();

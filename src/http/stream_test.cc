@@ -113,7 +113,7 @@ TEST_P(Stream, ASlowReaderHoldsUpTheWriterAndNothingElse) {
   const std::string piece(10'000, 'x');
   size_t taken = 0;
   // Until what the system's own buffers hold is full as well: two refusals with time to write in between.
-  for (int full = 0; full < 20;) {
+  for (int full = 0; full < 50;) {
     const auto pushed = e->try_push(piece);
     ASSERT_NE(pushed, Exchange::Push::kGone);
     if (pushed == Exchange::Push::kTaken) {
@@ -121,7 +121,7 @@ TEST_P(Stream, ASlowReaderHoldsUpTheWriterAndNothingElse) {
       full = 0;
     } else {
       ++full;
-      std::this_thread::sleep_for(milliseconds(2));
+      std::this_thread::sleep_for(milliseconds(4));
     }
   }
   Event written;
