@@ -275,6 +275,19 @@ TEST_F(Protocol, LargeHeaders) {
   EXPECT_EQ(status_of(good.read_answer()), 200);
 }
 
+TEST_F(Protocol, TheHeadersLimitIsExactAndTheSameInPieces) {
+  start({.max_header_bytes = 200});
+  const std::string head = "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\nB: ";
+  for (const size_t size : {size_t{200}, size_t{201}}) {
+    const std::string request = head + std::string(size - head.size() - 4, 'x') + "\r\n\r\n";
+    for (const size_t step : {size_t{1}, size_t{50}, size}) {
+      RawSocket client = connect();
+      for (size_t at = 0; at < size; at += step) client.send(request.substr(at, step));
+      EXPECT_EQ(status_of(client.read_until("\r\n\r\n")), size == 200 ? 200 : 431) << size << " by " << step;
+    }
+  }
+}
+
 TEST_F(Protocol, LargeBodies) {
   start({.max_body_bytes = 1000});
   const std::string head = "POST / HTTP/1.1\r\nHost: x\r\n";

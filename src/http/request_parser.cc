@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <ostream>  // boost/core/detail/string_view.hpp needs it and does not include it
-
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
+#include <ostream>  // boost/core/detail/string_view.hpp needs it and does not include it
 
 namespace quipu::http {
 namespace {
@@ -21,17 +20,15 @@ std::string_view view(BeastView text) { return {text.data(), text.size()}; }
 
 class RequestParser::Parser final : public beast_http::basic_parser<true> {
  public:
-  explicit Parser(const Limits& limits) : left_for_headers(limits.header_bytes) {
+  explicit Parser(const Limits& limits) {
     header_limit(limits.header_bytes);
     body_limit(limits.body_bytes);
-    eager(true);
   }
 
   Request request;
   bool http11 = false, expects_continue = false;
   int bad_status = 0;  // set by a check of our own, with its sentence
   const char* bad_sentence = "";
-  size_t left_for_headers;
 
  private:
   void reject(int status, const char* sentence, error_code& ec) {
@@ -40,27 +37,16 @@ class RequestParser::Parser final : public beast_http::basic_parser<true> {
     ec = beast_http::error::bad_field;
   }
 
-  // Beast's own limit is one on a single line when lines come one by one.
-  void count(size_t bytes, error_code& ec) {
-    if (bytes > left_for_headers) {
-      ec = beast_http::error::header_limit;
-    } else {
-      left_for_headers -= bytes;
-    }
-  }
-
   void on_request_impl(beast_http::verb, BeastView method, BeastView target, int version,
-                       error_code& ec) override {
+                       error_code&) override {
     request.method = view(method);
     request.target = view(target);
     http11 = version >= 11;
-    count(method.size() + target.size() + sizeof("  HTTP/1.1\r\n") - 1, ec);
   }
 
-  void on_field_impl(beast_http::field, BeastView name, BeastView value, error_code& ec) override {
-    count(name.size() + value.size() + sizeof(": \r\n") - 1, ec);
+  void on_field_impl(beast_http::field, BeastView name, BeastView value, error_code&) override {
     // Fields behind a chunked body are not read: they could say something else than the header did.
-    if (!ec && !is_header_done()) request.headers.add(std::string(view(name)), std::string(view(value)));
+    if (!is_header_done()) request.headers.add(std::string(view(name)), std::string(view(value)));
   }
 
   void on_header_impl(error_code& ec) override {
@@ -98,31 +84,40 @@ class RequestParser::Parser final : public beast_http::basic_parser<true> {
 };
 
 RequestParser::RequestParser(const Limits& limits)
-    : header_limit_(limits.header_bytes), parser_(std::make_unique<Parser>(limits)) {}
+    : header_limit_(limits.header_bytes),
+      header_left_(limits.header_bytes),
+      parser_(std::make_unique<Parser>(limits)) {}
 RequestParser::~RequestParser() = default;
 
+// Beast is shown a window at a time. Whatever has to be whole to be read (the header, one chunk's header, the
+// fields behind a body) has to fit into it, in however many pieces the bytes come. A body just passes
+// through.
 size_t RequestParser::feed(std::string_view bytes) {
   size_t taken = 0;
   while (taken < bytes.size() && !parser_->is_done()) {
-    const std::string_view rest = bytes.substr(taken);
-    error_code ec;
-    taken += parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
-    if (ec == beast_http::error::need_more) break;
+    const bool in_header = !parser_->is_header_done();
+    const size_t window = in_header ? header_left_ : header_limit_;
+    const std::string_view rest = bytes.substr(taken, window);
+    error_code ec = beast_http::error::need_more;
+    size_t n = 0;
+    if (!rest.empty()) n = parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
+    taken += n;
+    if (in_header) header_left_ -= n;
     if (!ec) continue;
+    if (ec == beast_http::error::need_more && rest.size() < window) break;
     if (parser_->bad_status != 0) {
       fail(parser_->bad_status, parser_->bad_sentence);
-    } else if (ec == beast_http::error::header_limit) {
+    } else if (ec == beast_http::error::need_more && !in_header) {
+      fail(400, "malformed request: a chunk's header is too long");
+    } else if (ec == beast_http::error::need_more || ec == beast_http::error::header_limit) {
       fail(431, fmt::format("the header has more than {} bytes", header_limit_));
     } else if (ec == beast_http::error::body_limit) {
       fail(413, "the body is too large");
     } else {
       fail(400, "malformed request: " + ec.message());
     }
-    return taken;
+    break;
   }
-  // What stays behind is one unfinished line of a chunk, or the fields after the last one.
-  if (!parser_->is_done() && bytes.size() - taken > header_limit_)
-    fail(400, "malformed request: a chunk's header is too long");
   return taken;
 }
 

@@ -44,7 +44,8 @@ class RequestParser {
   class Parser;
   void fail(int status, std::string problem);
 
-  const uint32_t header_limit_;
+  const size_t header_limit_;
+  size_t header_left_;
   std::unique_ptr<Parser> parser_;
   int status_ = 0;
   std::string problem_;

@@ -23,26 +23,32 @@ std::string_view view(BeastView text) { return {text.data(), text.size()}; }
 class ResponseParser::Parser {
  public:
   Parser(const Limits& limits, bool to_head, const FunctionRef<bool(std::string_view)>* on_piece)
-      : limits_(limits), to_head_(to_head), on_piece_(on_piece), left_for_headers_(limits.header_bytes) {
+      : limits_(limits), to_head_(to_head), on_piece_(on_piece), header_left_(limits.header_bytes) {
     message_.emplace(*this);
   }
 
+  // By windows, as RequestParser does and for its reasons.
   Result<size_t> feed(std::string_view bytes) {
     size_t taken = 0;
     while (taken < bytes.size() && !done()) {
-      const std::string_view rest = bytes.substr(taken);
-      error_code ec;
-      taken += message_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
-      if (ec == beast_http::error::need_more) break;
+      const bool in_header = !message_->is_header_done();
+      const size_t window = in_header ? header_left_ : limits_.header_bytes;
+      const std::string_view rest = bytes.substr(taken, window);
+      error_code ec = beast_http::error::need_more;
+      size_t n = 0;
+      if (!rest.empty()) n = message_->put(boost::asio::const_buffer(rest.data(), rest.size()), ec);
+      taken += n;
+      if (in_header) header_left_ -= n;
+      if (ec == beast_http::error::need_more) {
+        if (rest.size() < window) break;
+        if (!in_header) return error(Code::kIo, "malformed answer: a chunk's header is too long");
+        ec = beast_http::error::header_limit;
+      }
       if (ec) return failure(ec);
       if (message_->is_done() && response_.status / 100 == 1) {
         response_ = {};
         message_.emplace(*this);
       }
-    }
-    // What stays behind is one unfinished line of a chunk, or the fields after the last one.
-    if (!done() && bytes.size() - taken > limits_.header_bytes) {
-      return error(Code::kIo, "malformed answer: a chunk's header is too long");
     }
     return taken;
   }
@@ -63,21 +69,17 @@ class ResponseParser::Parser {
     explicit Message(Parser& owner) : owner_(owner) {
       header_limit(owner.limits_.header_bytes);
       body_limit(boost::none);  // counted here, where it is kept
-      eager(true);
       skip(owner.to_head_);
     }
 
    private:
     void on_request_impl(beast_http::verb, BeastView, BeastView, int, error_code&) override {}
-    void on_response_impl(int status, BeastView reason, int, error_code& ec) override {
+    void on_response_impl(int status, BeastView, int, error_code&) override {
       owner_.response_.status = status;
-      owner_.count(reason.size() + sizeof("HTTP/1.1 200 \r\n") - 1, ec);
     }
-    void on_field_impl(beast_http::field, BeastView name, BeastView value, error_code& ec) override {
-      owner_.count(name.size() + value.size() + sizeof(": \r\n") - 1, ec);
-      if (!ec && !is_header_done()) {
-        owner_.response_.headers.add(std::string(view(name)), std::string(view(value)));
-      }
+    void on_field_impl(beast_http::field, BeastView name, BeastView value, error_code&) override {
+      if (is_header_done()) return;  // fields behind a chunked body
+      owner_.response_.headers.add(std::string(view(name)), std::string(view(value)));
     }
     void on_header_impl(error_code& ec) override { owner_.on_header(ec); }
     void on_body_init_impl(const boost::optional<uint64_t>&, error_code&) override {}
@@ -94,14 +96,6 @@ class ResponseParser::Parser {
 
     Parser& owner_;
   };
-
-  void count(size_t bytes, error_code& ec) {
-    if (bytes > left_for_headers_) {
-      ec = beast_http::error::header_limit;
-    } else {
-      left_for_headers_ -= bytes;
-    }
-  }
 
   void on_header(error_code& ec) {
     if (response_.status < 100 || response_.status == 101) ec = beast_http::error::bad_status;
@@ -137,7 +131,7 @@ class ResponseParser::Parser {
   const Limits limits_;
   const bool to_head_;
   const FunctionRef<bool(std::string_view)>* const on_piece_;
-  size_t left_for_headers_;
+  size_t header_left_;  // of this answer and those before it that only say "Continue"
   bool cancelled_ = false;
   Response response_;
   std::optional<Message> message_;
