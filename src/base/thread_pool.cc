@@ -64,8 +64,10 @@ struct ThreadPool::Impl {
         generation.wait(seen, std::memory_order_seq_cst);
         sleepers.fetch_sub(1, std::memory_order_relaxed);
       }
-      if (stop.load(std::memory_order_acquire)) return;
+      // In this order: `stop` is set before the generation changes for the last time, so a worker that has seen
+      // that change sees `stop` too, and never waits for another one.
       seen = generation.load(std::memory_order_acquire);
+      if (stop.load(std::memory_order_acquire)) return;
       if (seen % 2 == 0 || worker >= active.load(std::memory_order_relaxed)) continue;
       inside.fetch_add(1, std::memory_order_seq_cst);
       if (generation.load(std::memory_order_seq_cst) == seen) take_parts(worker);

@@ -50,6 +50,15 @@ TEST(ThreadPool, WorkersDoNotShareANumberAtOneTime) {
     });
 }
 
+// A worker that wakes for a job may find it over and the pool about to end.
+TEST(ThreadPool, EndsRightAfterAJob) {
+  for (int i = 0; i < 3000; ++i) {
+    auto pool = ThreadPool::create(3);
+    ASSERT_TRUE(pool.has_value());
+    for (int job = 0; job < i % 4; ++job) (*pool)->run(2, [](int, int) {});
+  }
+}
+
 TEST(ThreadPool, ActiveLimitsTheWorkers) {
   auto pool = ThreadPool::create(4);
   ASSERT_TRUE(pool.has_value());

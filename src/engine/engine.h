@@ -1,15 +1,22 @@
 // Continuous batching: one loop that gives every running sequence its share of each forward pass.
 //
-// A step takes one row of every sequence that is decoding and fills the batch (256 rows) with prefill, shared evenly among
-// the sequences that still have prompt to read, so nobody waits for another's long prompt. KV blocks are reserved before
-// the step. What a finished request leaves in the cache is kept, up to n_parallel conversations, and the next request
-// that starts with the same tokens goes on from there: a further turn prefills only what is new.
+// A step takes one row of every sequence that is decoding and fills the batch (256 rows) with prefill, shared
+// evenly among the sequences that still have prompt to read, so nobody waits for another's long prompt. What
+// a finished request leaves in the cache is kept, and the next request that starts with the same tokens goes
+// on from there: a further turn prefills only what is new. Running and kept conversations together are never
+// more than n_parallel.
 //
-// Threads: submit(), cancel() and the getters from any thread. Everything else happens on the engine's own thread.
+// When the cache may not grow: kept conversations are dropped, oldest first; then new requests wait; then the
+// youngest of several sequences pauses, gives its blocks away and is computed again later, with the same
+// result; a sequence that is alone ends with StopReason::kMemory.
+//
+// Threads: submit(), cancel() and the getters from any thread. Everything else happens on the engine's own
+// thread, which sleeps when there is nothing to do.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 
@@ -21,24 +28,32 @@
 namespace quipu {
 
 struct EngineOptions {
-  int64_t n_ctx = 0;        // of one sequence; at least 1
-  int64_t n_parallel = 4;   // sequences in a step; more wait
+  int64_t n_ctx = 0;       // of one sequence, where a request does not say; at least 1
+  int64_t n_parallel = 4;  // sequences at once; more wait
   int64_t max_waiting = 512;
   KvTypes kv_types{};
   bool keep_prefixes = true;
+  // Cached conversations and free blocks go back to the system after this many seconds without use; 0: never.
+  double idle_trim_seconds = 60;
+  uint64_t kv_budget =
+      std::numeric_limits<uint64_t>::max();  // bytes of KV cache at most, whatever the contexts ask for
+  // Bytes by which the cache may grow now; asked before it does. Absent: as far as the budget and the system
+  // give.
+  std::function<uint64_t()> kv_room{};
 };
 
 class Engine {
  public:
-  // The model, tokenizer (may be null: then answers have no text), pool, workspace and ledger must outlive the engine.
-  // output: as many bytes as the plan has for Category::kOutput, aligned to 64.
-  static Result<std::unique_ptr<Engine>> create(const Model& model, const Tokenizer* tokenizer, ThreadPool& pool,
-                                                std::unique_ptr<Workspace> workspace, std::span<std::byte> output,
-                                                EngineOptions options, memory::Ledger& ledger);
+  // The model, tokenizer (may be null: then answers have no text), pool, workspace and ledger must outlive
+  // the engine. output: as many bytes as the plan has for Category::kOutput, aligned to 64.
+  static Result<std::unique_ptr<Engine>> create(const Model& model, const Tokenizer* tokenizer,
+                                                ThreadPool& pool, std::unique_ptr<Workspace> workspace,
+                                                std::span<std::byte> output, EngineOptions options,
+                                                memory::Ledger& ledger);
   ~Engine();  // cancels what runs
 
-  // The request's id. Errors: an empty prompt, tokens out of range, options out of range, a prompt that does not fit its
-  // context, a full queue.
+  // The request's id. Errors: an empty prompt, tokens out of range, options out of range, a prompt that does
+  // not fit its context, a full queue.
   Result<uint64_t> submit(GenerateRequest request);
   void cancel(uint64_t id);  // ends the request with kCancelled within one step; unknown ids are ignored
 
@@ -47,12 +62,13 @@ class Engine {
 
   struct KvUse {
     uint64_t in_use = 0;  // bytes of running sequences
-    uint64_t cached = 0;  // bytes kept for the next turn
+    uint64_t cached = 0;  // bytes kept for the next turn, beside those
     uint64_t committed = 0;
   };
   KvUse kv_use() const;
 
-  // For memory tests: commits and touches blocks for `sequences` x `tokens`, holding them until called with 0.
+  // For memory tests: commits and touches blocks for `sequences` x `tokens`, holding them until called with
+  // 0.
   Result<void> fill(int64_t tokens, int64_t sequences);
 
  private:

@@ -1,176 +1,149 @@
+// How requests end, and what is refused.
 #include "engine/engine.h"
 
-#include <gtest/gtest.h>
+#include <sys/resource.h>
 
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
-#include "memory/arena.h"
-#include "model/test_models.h"
+#include "engine/engine_fixture.h"
 
-namespace quipu {
+namespace quipu::test {
 namespace {
 
-// A tiny model under an engine, and a way to ask and wait.
-class EngineTest : public testing::Test {
- protected:
-  void SetUp() override { start({.n_ctx = 256, .n_parallel = 4}); }
-
-  void start(EngineOptions options) {
-    engine_.reset();
-    auto file = gguf::File::open(files_.path);
-    ASSERT_TRUE(file.has_value());
-    file_ = std::move(*file);
-    auto model = load_model(*file_);
-    ASSERT_TRUE(model.has_value());
-    model_ = std::move(*model);
-    pool_ = std::move(*ThreadPool::create(2));
-    const memory::ModelShape shape = model_->shape(2);
-    workspace_ = std::move(*memory::Arena::create(shape.workspace_bytes, memory::Category::kWorkspace, ledger_));
-    output_.resize(static_cast<size_t>((options.n_parallel + 2) * model_->n_vocab()) * sizeof(float));
-    auto ws = model_->make_workspace(workspace_, 2);
-    ASSERT_TRUE(ws.has_value());
-    auto engine = Engine::create(*model_, nullptr, *pool_, std::move(*ws), output_, options, ledger_);
-    ASSERT_TRUE(engine.has_value());
-    engine_ = std::move(*engine);
-  }
-
-  struct Answer {
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::optional<Result<GenerateStats>> done;
-    uint64_t id = 0;
-    Result<GenerateStats> wait() {
-      std::unique_lock lock(mutex);
-      changed.wait(lock, [&] { return done.has_value(); });
-      return *done;
-    }
-  };
-
-  std::unique_ptr<Answer> ask(std::vector<Token> prompt, GenerateOptions options) {
-    auto a = std::make_unique<Answer>();
-    GenerateRequest r;
-    r.prompt = std::move(prompt);
-    r.options = std::move(options);
-    r.on_done = [p = a.get()](Result<GenerateStats> s) {
-      const std::lock_guard lock(p->mutex);
-      p->done = std::move(s);
-      p->changed.notify_all();
-    };
-    auto id = engine_->submit(std::move(r));
-    EXPECT_TRUE(id.has_value()) << id.error().message;
-    a->id = id.value_or(0);
-    return a;
-  }
-
-  static GenerateOptions greedy(std::optional<int64_t> n) {
-    GenerateOptions o;
-    o.sampling.temperature = 0;
-    o.num_predict = n;
-    o.repeat_guard = false;
-    return o;
-  }
-
-  static std::vector<Token> tokens(size_t n, uint32_t seed) {
-    std::vector<Token> t(n);
-    for (Token& x : t) x = static_cast<Token>((seed = seed * 1664525u + 1013904223u) >> 8) % 150;
-    return t;
-  }
-
-  test::TestModel files_{"llama-plain"};
-  memory::Ledger ledger_;
-  std::unique_ptr<gguf::File> file_;
-  std::unique_ptr<Model> model_;
-  std::unique_ptr<ThreadPool> pool_;
-  memory::Arena workspace_;
-  std::vector<std::byte> output_;
-  std::unique_ptr<Engine> engine_;
-};
-
 TEST_F(EngineTest, StopsAtNumPredict) {
-  const auto s = ask(tokens(10, 1), greedy(7))->wait();
-  ASSERT_TRUE(s.has_value());
-  EXPECT_EQ(s->reason, StopReason::kLength);
-  EXPECT_EQ(s->generated_tokens, 7);
-  EXPECT_EQ(s->prompt_tokens, 10);
-  EXPECT_EQ(s->cached_tokens, 0);
-  EXPECT_GT(s->kv_bytes, 0u);
+  const GenerateStats s = ask(tokens(10, 1), greedy(7))->stats();
+  EXPECT_EQ(s.reason, StopReason::kLength);
+  EXPECT_EQ(s.generated_tokens, 7);
+  EXPECT_EQ(s.prompt_tokens, 10);
+  EXPECT_EQ(s.cached_tokens, 0);
+  EXPECT_GT(s.kv_bytes, 0u);
+  EXPECT_GT(s.prompt_ns, 0);
+  EXPECT_GE(s.total_ns, s.prompt_ns + s.generate_ns);
 }
 
 TEST_F(EngineTest, WithoutNumPredictItEndsWithTheContext) {
-  GenerateOptions o = greedy(std::nullopt);
-  o.n_ctx = 40;
-  const auto s = ask(tokens(10, 1), o)->wait();
-  ASSERT_TRUE(s.has_value());
-  EXPECT_EQ(s->reason, StopReason::kContext);
-  EXPECT_EQ(s->generated_tokens, 31) << "30 that fill the context, and one predicted from its last place";
+  for (const std::optional<int64_t> n : {std::optional<int64_t>(), std::optional<int64_t>(0)}) {
+    GenerateOptions o = greedy(n);
+    o.n_ctx = 40;
+    const GenerateStats s = ask(tokens(10, 1), o)->stats();
+    EXPECT_EQ(s.reason, StopReason::kContext);
+    EXPECT_EQ(s.generated_tokens, 31) << "30 that fill the context, and one predicted from its last place";
+    EXPECT_EQ(s.context_shifts, 0);
+  }
 }
 
 TEST_F(EngineTest, WithNumPredictTheContextShifts) {
   GenerateOptions o = greedy(100);
   o.n_ctx = 40;
-  const auto s = ask(tokens(10, 1), o)->wait();
-  ASSERT_TRUE(s.has_value());
-  EXPECT_EQ(s->reason, StopReason::kLength);
-  EXPECT_EQ(s->generated_tokens, 100);
-  EXPECT_GT(s->context_shifts, 0);
+  const GenerateStats s = ask(tokens(10, 1), o)->stats();
+  EXPECT_EQ(s.reason, StopReason::kLength);
+  EXPECT_EQ(s.generated_tokens, 100);
+  EXPECT_GT(s.context_shifts, 0);
   o.shift = false;
-  EXPECT_EQ(ask(tokens(10, 1), o)->wait()->reason, StopReason::kContext);
+  EXPECT_EQ(ask(tokens(10, 1), o)->stats().reason, StopReason::kContext);
 }
 
-TEST_F(EngineTest, NumPredictMinusOneIsBoundedByTenContexts) {
+TEST_F(EngineTest, NegativeNumPredictIsBoundedByTenContexts) {
+  for (const int64_t n : {-1, -2, 1000}) {
+    GenerateOptions o = greedy(n);
+    o.n_ctx = 32;
+    const GenerateStats s = ask(tokens(10, 1), o)->stats();
+    EXPECT_EQ(s.reason, StopReason::kLength);
+    EXPECT_EQ(s.generated_tokens, 320);
+  }
+}
+
+TEST_F(EngineTest, TheSmallestContexts) {
+  for (int64_t n_ctx = 2; n_ctx < 8; ++n_ctx)
+    for (const int64_t keep : {-1, 0, 4, 100}) {
+      GenerateOptions o = greedy(25);
+      o.n_ctx = n_ctx;
+      o.num_keep = keep;
+      EXPECT_EQ(ask(tokens(static_cast<size_t>(n_ctx) - 1, 1), o)->stats().generated_tokens,
+                std::min<int64_t>(25, 10 * n_ctx))
+          << n_ctx << " " << keep;
+    }
+}
+
+TEST_F(EngineTest, EndOfGenerationIsNotShown) {
+  const std::vector<Token> all = ask(tokens(10, 1), sampled(12, 3))->tokens();
+  tokenizer_.end = all[7];
+  size_t first = 0;
+  while (all[first] != tokenizer_.end) ++first;
+  auto a = ask(tokens(10, 1), sampled(12, 3));
+  EXPECT_EQ(a->stats().reason, StopReason::kEos);
+  EXPECT_EQ(a->stats().generated_tokens, static_cast<int64_t>(first) + 1);
+  EXPECT_EQ(a->tokens(), std::vector<Token>(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(first)));
+}
+
+TEST_F(EngineTest, AStopStringAcrossTokensCutsTheText) {
+  const std::vector<Token> all = ask(tokens(10, 1), sampled(12, 3))->tokens();
+  GenerateOptions o = sampled(12, 3);
+  o.stop = {"nothing", std::to_string(all[4]) + " " + std::to_string(all[5]) + " "};
+  auto a = ask(tokens(10, 1), o);
+  EXPECT_EQ(a->stats().reason, StopReason::kStop);
+  EXPECT_EQ(a->tokens(), std::vector<Token>(all.begin(), all.begin() + 4));
+}
+
+TEST_F(EngineTest, WhatIsHeldBackForAStopStringComesAtTheEnd) {
+  const std::vector<Token> all = ask(tokens(10, 1), sampled(6, 3))->tokens();
+  GenerateOptions o = sampled(6, 3);
+  o.stop = {std::to_string(all[5]) + " and more"};
+  auto a = ask(tokens(10, 1), o);
+  EXPECT_EQ(a->stats().reason, StopReason::kLength);
+  EXPECT_EQ(a->tokens(), all);
+}
+
+TEST_F(EngineTest, ARunThatRepeatsItselfEndsAndIsDeliveredWhole) {
+  tokenizer_.all_alike = true;
+  GenerateOptions o = sampled(100, 3);
+  o.repeat_guard = true;
+  auto a = ask(tokens(10, 1), o);
+  EXPECT_EQ(a->stats().reason, StopReason::kRepetition);
+  EXPECT_EQ(a->stats().generated_tokens, 32);
+  EXPECT_EQ(a->text.size(), 32u * 3);
+  o.repeat_guard = false;
+  EXPECT_EQ(ask(tokens(10, 1), o)->stats().reason, StopReason::kLength);
+}
+
+TEST_F(EngineTest, ATimeLimitHoldsFromTheStart) {
   GenerateOptions o = greedy(-1);
-  o.n_ctx = 32;
-  const auto s = ask(tokens(10, 1), o)->wait();
-  ASSERT_TRUE(s.has_value());
-  EXPECT_EQ(s->reason, StopReason::kLength);
-  EXPECT_EQ(s->generated_tokens, 320);
+  o.max_seconds = 1e-9;
+  const GenerateStats before = ask(tokens(200, 1), o)->stats();
+  EXPECT_EQ(before.reason, StopReason::kTime);
+  EXPECT_EQ(before.generated_tokens, 0) << "in prefill too";
+  o.max_seconds = 0.02;
+  EXPECT_EQ(ask(tokens(10, 1), o)->stats().reason, StopReason::kTime);
+  for (const double never : {0.0, -1.0, 1e300, std::numeric_limits<double>::quiet_NaN()}) {
+    o = greedy(2);
+    o.max_seconds = never;
+    EXPECT_EQ(ask(tokens(10, 1), o)->stats().reason, StopReason::kLength);
+  }
 }
 
-TEST_F(EngineTest, ASecondTurnPrefillsOnlyWhatIsNew) {
-  const std::vector<Token> first = tokens(40, 3);
-  ASSERT_TRUE(ask(first, greedy(1))->wait());
-  std::vector<Token> second = first;
-  const std::vector<Token> more = tokens(20, 4);
-  second.insert(second.end(), more.begin(), more.end());
-  const auto s = ask(second, greedy(1))->wait();
-  ASSERT_TRUE(s.has_value());
-  EXPECT_EQ(s->cached_tokens, 40);
-  const auto again = ask(second, greedy(1))->wait();
-  ASSERT_TRUE(again.has_value());
-  EXPECT_EQ(again->cached_tokens, 59) << "the last token is computed for its logits";
+TEST_F(EngineTest, ATimeLimitHoldsInTheQueue) {
+  start({.n_ctx = 256, .n_parallel = 1});
+  hold();
+  GenerateOptions o = greedy(5);
+  o.max_seconds = 1e-9;
+  auto waits = ask(tokens(10, 1), o), cancelled = ask(tokens(10, 2), greedy(5)),
+       served = ask(tokens(10, 3), greedy(5));
+  engine_->cancel(cancelled->id);
+  release();
+  EXPECT_EQ(waits->stats().reason, StopReason::kTime);
+  EXPECT_EQ(cancelled->stats().reason, StopReason::kCancelled);
+  EXPECT_EQ(served->stats().generated_tokens, 5);
 }
 
 TEST_F(EngineTest, CancelEndsWithinAStep) {
-  auto a = ask(tokens(10, 1), greedy(-1));
-  engine_->cancel(a->id);
-  const auto s = a->wait();
-  ASSERT_TRUE(s.has_value());
-  EXPECT_EQ(s->reason, StopReason::kCancelled);
+  auto a = ask(tokens(10, 1), greedy(-1), [this](Answer& answer) {
+    const std::lock_guard lock(answer.mutex);
+    if (answer.id != 0) engine_->cancel(answer.id);  // from a callback
+  });
+  EXPECT_EQ(a->stats().reason, StopReason::kCancelled);
   engine_->cancel(a->id);
   engine_->cancel(424242);
   EXPECT_TRUE(ask(tokens(5, 2), greedy(2))->wait()) << "the engine goes on";
-}
-
-TEST_F(EngineTest, MoreRequestsThanPlacesAllGetAnswers) {
-  std::vector<std::unique_ptr<Answer>> answers;
-  for (uint32_t i = 0; i < 20; ++i) answers.push_back(ask(tokens(5 + i * 9, i), greedy(5)));
-  for (auto& a : answers) {
-    const auto s = a->wait();
-    ASSERT_TRUE(s.has_value());
-    EXPECT_EQ(s->generated_tokens, 5);
-  }
-  EXPECT_EQ(engine_->kv_use().in_use, 0u);
-}
-
-TEST_F(EngineTest, TimeLimit) {
-  GenerateOptions o = greedy(-1);
-  o.n_ctx = 256;
-  o.max_seconds = 0.001;
-  const auto s = ask(tokens(10, 1), o)->wait();
-  ASSERT_TRUE(s.has_value());
-  EXPECT_EQ(s->reason, StopReason::kTime);
 }
 
 TEST_F(EngineTest, RefusesWhatCannotRun) {
@@ -186,56 +159,101 @@ TEST_F(EngineTest, RefusesWhatCannotRun) {
   refused({-1}, greedy(1));
   refused({100000}, greedy(1));
   const std::string both = refused(tokens(256, 1), greedy(1));
-  EXPECT_NE(both.find("256"), std::string::npos) << both;
+  EXPECT_NE(both.find("256 tokens"), std::string::npos) << both;
+  EXPECT_NE(both.find("255"), std::string::npos) << both;
   GenerateOptions bad = greedy(1);
   bad.sampling.repeat_last_n = -2;
   EXPECT_NE(refused(tokens(4, 1), bad).find("repeat_last_n"), std::string::npos);
-  bad = greedy(1);
-  bad.n_ctx = 1 << 30;
-  EXPECT_NE(refused(tokens(4, 1), bad).find("num_ctx"), std::string::npos);
+}
+
+TEST_F(EngineTest, AContextBeyondTheTrainedOneIsLoweredToIt) {
+  GenerateOptions o = greedy(3);
+  o.n_ctx = INT64_MAX;
+  EXPECT_EQ(ask(tokens(300, 1), o)->stats().generated_tokens, 3);
 }
 
 TEST_F(EngineTest, AQueueHasAnEnd) {
   start({.n_ctx = 256, .n_parallel = 1, .max_waiting = 2});
-  std::vector<std::unique_ptr<Answer>> answers;
-  int refused = 0;
-  for (int i = 0; i < 50; ++i) {
-    auto a = std::make_unique<Answer>();
-    GenerateRequest r;
-    r.prompt = tokens(200, 1);
-    r.options = greedy(20);
-    r.on_done = [p = a.get()](Result<GenerateStats> s) {
-      const std::lock_guard lock(p->mutex);
-      p->done = std::move(s);
-      p->changed.notify_all();
-    };
-    if (engine_->submit(std::move(r)))
-      answers.push_back(std::move(a));
-    else
-      ++refused;
+  hold();
+  auto first = ask(tokens(20, 1), greedy(2)), second = ask(tokens(20, 2), greedy(2));
+  GenerateRequest r;
+  r.prompt = tokens(20, 3);
+  auto third = engine_->submit(std::move(r));
+  ASSERT_FALSE(third.has_value());
+  EXPECT_EQ(third.error().code, Code::kUnavailable);
+  release();
+  EXPECT_TRUE(first->wait());
+  EXPECT_TRUE(second->wait());
+}
+
+TEST_F(EngineTest, AnOutputBufferThatIsTooSmallIsRefused) {
+  std::vector<std::byte> small(16);
+  EngineOptions o;
+  o.n_ctx = 10;
+  EXPECT_FALSE(Engine::create(*model_, nullptr, *pool_, nullptr, small, o, ledger_).has_value());
+  for (const auto& [n_ctx, n_parallel] : {std::pair<int64_t, int64_t>{0, 1}, {10, 0}, {10, 257}}) {
+    o.n_ctx = n_ctx;
+    o.n_parallel = n_parallel;
+    EXPECT_FALSE(Engine::create(*model_, nullptr, *pool_, nullptr, output_, o, ledger_).has_value());
   }
-  EXPECT_GT(refused, 0);
-  for (auto& a : answers) EXPECT_TRUE(a->wait());
 }
 
-TEST_F(EngineTest, KvMemoryIsCommittedWithUseAndGivenBack) {
-  EXPECT_EQ(engine_->kv_use().committed, 0u) << "nothing before the first token";
-  ASSERT_TRUE(engine_->fill(256, 4));
-  EXPECT_EQ(engine_->kv_use().in_use, 4u * 8 * engine_->kv_block_bytes());
-  EXPECT_EQ(ledger_.bytes(memory::Category::kKv), 4u * 8 * engine_->kv_block_bytes());
-  ASSERT_TRUE(engine_->fill(0, 0));
-  EXPECT_EQ(engine_->kv_use().committed, 0u);
-  EXPECT_EQ(ledger_.bytes(memory::Category::kKv), 0u);
-}
-
-TEST_F(EngineTest, ShutdownEndsWhatRuns) {
-  auto a = ask(tokens(10, 1), greedy(-1));
-  auto b = ask(tokens(10, 2), greedy(-1));
+TEST_F(EngineTest, ShutdownEndsWhatRunsAndWhatWaits) {
+  start({.n_ctx = 256, .n_parallel = 1});
+  hold();
+  auto a = ask(tokens(10, 1), greedy(-1)), b = ask(tokens(10, 2), greedy(-1));
+  std::thread release_later([this] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    release();
+  });
   engine_.reset();
-  EXPECT_EQ(a->wait()->reason, StopReason::kCancelled);
-  const auto s = b->wait();
-  EXPECT_TRUE(!s || s->reason == StopReason::kCancelled);
+  release_later.join();
+  EXPECT_EQ(a->stats().reason, StopReason::kCancelled);
+  EXPECT_EQ(b->stats().reason, StopReason::kCancelled);
+}
+
+// Several threads that ask, cancel and read at once: everybody gets exactly one end.
+TEST_F(EngineTest, ManySubmittersAtOnce) {
+  start({.n_ctx = 256, .n_parallel = 3, .max_waiting = 1000});
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  std::vector<std::unique_ptr<Answer>> answers;
+  for (uint32_t t = 0; t < 6; ++t)
+    threads.emplace_back([&, t] {
+      for (uint32_t i = 0; i < 12; ++i) {
+        auto a = ask(tokens(5 + (t * 31 + i * 17) % 120, t % 3), sampled(1 + (i * 5) % 20, i));
+        if (i % 4 == 1) engine_->cancel(a->id);
+        if (i % 4 == 2) engine_->kv_use();
+        const std::lock_guard lock(mutex);
+        answers.push_back(std::move(a));
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  for (auto& a : answers) {
+    const GenerateStats s = a->stats();
+    EXPECT_TRUE(s.reason == StopReason::kLength || s.reason == StopReason::kCancelled);
+    EXPECT_EQ(static_cast<int64_t>(a->tokens().size()), s.generated_tokens);
+    EXPECT_EQ(a->n_done, 1);
+  }
+  EXPECT_EQ(engine_->kv_use().in_use, 0u);
+  EXPECT_TRUE(ask(tokens(5, 2), greedy(2))->wait());
+}
+
+// Not a timing: processor time of the whole process while nobody asks for anything, with something to trim
+// later.
+TEST_F(EngineTest, AnIdleEngineUsesNoProcessor) {
+  ask(tokens(50, 1), greedy(5))->wait();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const auto used = [] {
+    rusage u{};
+    getrusage(RUSAGE_SELF, &u);
+    return static_cast<double>(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
+           static_cast<double>(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+  };
+  const double before = used();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_LT(used() - before, 15'000) << "microseconds in 300 ms of idling";
 }
 
 }  // namespace
-}  // namespace quipu
+}  // namespace quipu::test

@@ -43,8 +43,8 @@ struct GenerateStats {
 struct GenerateRequest {
   std::vector<Token> prompt;  // not empty
   GenerateOptions options;
-  // Called on the engine's thread; must not block for long. on_text gives complete UTF-8 text. Exactly one on_done ends
-  // the request; after it nothing of the request is touched any more.
+  // Called on the engine's thread; must not block for long. on_text gives complete UTF-8 text. Exactly one
+  // on_done ends the request; after it nothing of the request is touched any more.
   std::function<void(std::string_view text)> on_text;
   std::function<void(Result<GenerateStats>)> on_done;
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/checked.h"
+
 namespace quipu {
 
 const char* stop_reason_name(StopReason r) {
@@ -44,33 +46,47 @@ int64_t nanoseconds(Clock::duration d) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count();
 }
 
+Clock::time_point deadline(Clock::time_point start, double seconds) {
+  constexpr double kYear = 365 * 86400.0;  // longer is for ever, and would overflow the clock
+  if (!(seconds > 0 && seconds < kYear)) return Clock::time_point::max();
+  return start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
 }  // namespace
 
 Sequence::Sequence(uint64_t id, GenerateRequest request, int64_t n_ctx, std::unique_ptr<Sampler> sampler,
-                   const Tokenizer* tok, CachedTokens cache)
+                   const Tokenizer* tok, kv::BlockPool& pool)
     : id_(id),
       request_(std::move(request)),
       n_ctx_(n_ctx),
       sampler_(std::move(sampler)),
       tokenizer_(tok),
-      cache_(std::move(cache)),
+      cache_(pool),
       stops_(request_.options.stop),
-      start_(Clock::now()),
-      prefill_end_(start_) {
-  for (Token t : request_.prompt) sampler_->accept(t);
-  cache_.tokens = request_.prompt;
-  stats_.prompt_tokens = static_cast<int64_t>(request_.prompt.size());
-  stats_.cached_tokens = cache_.n_stored;
-  // A limit of its own, or ten contexts: nothing runs for ever.
-  const int64_t most = n_ctx_ * 10;
-  limit_ = most;
-  if (const auto& n = request_.options.num_predict; n && *n > 0) limit_ = std::min(*n, most);
+      // A limit of its own, or ten contexts: nothing runs for ever.
+      limit_(checked_mul<int64_t>(n_ctx, 10).value_or(std::numeric_limits<int64_t>::max())),
+      submitted_(Clock::now()),
+      deadline_(deadline(submitted_, request_.options.max_seconds)) {
+  sampler_->accept(request_.prompt);
+  cache_.tokens = std::move(request_.prompt);
+  stats_.prompt_tokens = n_tokens();
+  // 0 stands for "not given", as in Ollama.
+  const int64_t asked = request_.options.num_predict.value_or(0);
+  if (asked > 0) limit_ = std::min(asked, limit_);
+  may_shift_ = asked != 0 && request_.options.shift;
 }
 
-void Sequence::note_prefill_done() {
-  if (prefilled_) return;
-  prefilled_ = true;
-  prefill_end_ = Clock::now();
+void Sequence::start(kv::BlockTable table, int64_t n_stored) {
+  cache_.table = std::move(table);
+  cache_.n_stored = n_stored;
+  if (started_) return;
+  started_ = Clock::now();
+  stats_.cached_tokens = n_stored;
+}
+
+void Sequence::pause() {
+  cache_.table.truncate(0);
+  cache_.n_stored = 0;
 }
 
 void Sequence::emit(const std::string& text) {
@@ -78,6 +94,7 @@ void Sequence::emit(const std::string& text) {
 }
 
 std::optional<StopReason> Sequence::accept(Token token) {
+  if (!prefilled_) prefilled_ = Clock::now();
   ++stats_.generated_tokens;
   sampler_->accept(token);
   cache_.tokens.push_back(token);
@@ -95,24 +112,17 @@ std::optional<StopReason> Sequence::accept(Token token) {
   return std::nullopt;
 }
 
-std::optional<StopReason> Sequence::before_step() {
-  if (request_.options.max_seconds > 0 &&
-      std::chrono::duration<double>(Clock::now() - start_).count() >= request_.options.max_seconds)
-    return StopReason::kTime;
-  if (static_cast<int64_t>(cache_.tokens.size()) > n_ctx_) {
-    const bool may_shift = request_.options.num_predict.has_value() && request_.options.shift;
-    if (!may_shift || !shift_context()) return StopReason::kContext;
-  }
-  return std::nullopt;
-}
+bool Sequence::make_context() { return n_tokens() <= n_ctx_ || (may_shift_ && shift_context()); }
 
-// Keeps the first num_keep tokens and the newer half of the rest. What moved is recomputed at its new
-// positions, so the result is what a fresh request with that text would give.
+// Keeps the first num_keep tokens (and BOS) and the newer half of the rest. What moved is recomputed at its
+// new positions, so the result is what a fresh request with that text would give.
 bool Sequence::shift_context() {
-  const auto n = static_cast<int64_t>(cache_.tokens.size());
-  int64_t keep = request_.options.num_keep < 0 ? stats_.prompt_tokens : request_.options.num_keep;
-  keep = std::clamp<int64_t>(keep, 0, std::max<int64_t>(n_ctx_ - 4, 0));
-  const int64_t discard = (n - keep) / 2;
+  const bool adds_bos = tokenizer_ != nullptr && tokenizer_->special().add_bos;
+  const int64_t most = std::max<int64_t>(n_ctx_ - 4, 0);
+  const int64_t asked = request_.options.num_keep;
+  const int64_t keep = asked < 0 ? std::min(stats_.prompt_tokens, most)
+                                 : std::min(std::min(asked, most) + (adds_bos ? 1 : 0), most);
+  const int64_t discard = (n_ctx_ - keep) / 2;
   if (discard <= 0) return false;
   cache_.tokens.erase(cache_.tokens.begin() + keep, cache_.tokens.begin() + keep + discard);
   cache_.n_stored = std::min(cache_.n_stored, keep);
@@ -121,18 +131,18 @@ bool Sequence::shift_context() {
   return true;
 }
 
-void Sequence::finish(StopReason reason) {
-  note_prefill_done();
+void Sequence::finish(StopReason reason, uint64_t kv_bytes) {
   if (reason != StopReason::kStop) {
     emit(stops_.push(utf8_.finish()));
     emit(stops_.finish());
   }
   const auto now = Clock::now();
+  const auto started = started_.value_or(now), prefilled = prefilled_.value_or(now);
   stats_.reason = reason;
   stats_.kv_bytes = kv_bytes;
-  stats_.prompt_ns = nanoseconds(prefill_end_ - start_);
-  stats_.generate_ns = nanoseconds(now - prefill_end_);
-  stats_.total_ns = nanoseconds(now - start_);
+  stats_.prompt_ns = nanoseconds(prefilled - started);
+  stats_.generate_ns = nanoseconds(now - prefilled);
+  stats_.total_ns = nanoseconds(now - submitted_);
   if (request_.on_done) request_.on_done(stats_);
 }
 

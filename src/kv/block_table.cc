@@ -1,6 +1,7 @@
 #include "kv/block_table.h"
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -58,6 +59,33 @@ void BlockTable::truncate(int64_t n_tokens) {
     ids_.pop_back();
     pointers_.pop_back();
   }
+}
+
+BlockTable BlockTable::fork(int64_t n_tokens) const {
+  BlockTable other(*pool_);
+  const int64_t shared = n_tokens <= 0 ? 0 : (n_tokens - 1) / kernels::kBlockTokens + 1;
+  const size_t n = std::min(ids_.size(), static_cast<size_t>(shared));
+  other.ids_.assign(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(n));
+  other.pointers_.assign(pointers_.begin(), pointers_.begin() + static_cast<std::ptrdiff_t>(n));
+  for (BlockId id : other.ids_) pool_->retain(id);
+  return other;
+}
+
+Result<void> BlockTable::make_writable(int64_t position) {
+  if (!is_shared(position)) return {};
+  const auto at = static_cast<size_t>(position / kernels::kBlockTokens);
+  const BlockId old = ids_[at];
+  QUIPU_ASSIGN(const BlockId id, pool_->allocate());
+  std::memcpy(pool_->data(id), pool_->data(old), pool_->block_bytes());
+  pool_->release(old);
+  ids_[at] = id;
+  pointers_[at] = pool_->data(id);
+  return {};
+}
+
+bool BlockTable::is_shared(int64_t position) const {
+  if (position < 0 || position >= capacity_tokens()) return false;
+  return pool_->references(ids_[static_cast<size_t>(position / kernels::kBlockTokens)]) > 1;
 }
 
 int64_t BlockTable::capacity_tokens() const {

@@ -25,6 +25,15 @@ class BlockTable {
   // free to be overwritten.
   void truncate(int64_t n_tokens);
 
+  // Another table of the same blocks, as far as they hold the first n_tokens. What both hold, neither may
+  // write.
+  BlockTable fork(int64_t n_tokens) const;
+
+  // Before K and V are written from `position` on: if the block there is shared, this table gets a copy of
+  // its own. Later blocks never are: only what has been written is shared. On failure nothing has changed.
+  Result<void> make_writable(int64_t position);
+  bool is_shared(int64_t position) const;  // whether that would take another block
+
   int64_t capacity_tokens() const;
   std::span<const std::byte* const> blocks() const { return pointers_; }  // for kernels::AttentionSeq
   std::span<const BlockId> ids() const { return ids_; }

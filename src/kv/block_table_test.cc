@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -102,6 +103,46 @@ TEST_F(BlockTableTest, SharedBlocksSurvive) {
   EXPECT_EQ(pool->references(shared), 1u);
   EXPECT_EQ(pool->in_use(), 1u);
   pool->release(shared);
+}
+
+TEST_F(BlockTableTest, AForkSharesUntilItIsWritten) {
+  BlockTable table(*pool);
+  ASSERT_TRUE(table.reserve(3 * 32).has_value());
+  for (size_t b = 0; b < 3; ++b) std::memset(pool->data(table.ids()[b]), static_cast<int>(b + 1), 4096);
+  BlockTable fork = table.fork(40);
+  EXPECT_EQ(fork.ids().size(), 2u);
+  EXPECT_EQ(pool->in_use(), 3u) << "shared, not copied";
+  EXPECT_EQ(pool->references(table.ids()[1]), 2u);
+
+  ASSERT_TRUE(fork.make_writable(40).has_value());
+  EXPECT_EQ(pool->in_use(), 4u);
+  EXPECT_EQ(fork.ids()[0], table.ids()[0]) << "what stays as it is stays shared";
+  EXPECT_NE(fork.ids()[1], table.ids()[1]);
+  EXPECT_EQ(fork.blocks()[1], pool->data(fork.ids()[1]));
+  EXPECT_EQ(std::memcmp(fork.blocks()[1], table.blocks()[1], 4096), 0);
+  EXPECT_EQ(pool->references(table.ids()[1]), 1u);
+  ASSERT_TRUE(fork.make_writable(40).has_value());
+  ASSERT_TRUE(table.make_writable(40).has_value());
+  for (int64_t nowhere : {int64_t{64}, int64_t{-1}, std::numeric_limits<int64_t>::max()})
+    ASSERT_TRUE(fork.make_writable(nowhere).has_value());
+  EXPECT_EQ(pool->in_use(), 4u) << "nothing left to copy";
+
+  table.truncate(0);
+  EXPECT_EQ(pool->in_use(), 2u) << "the fork's";
+  EXPECT_EQ(fork.blocks()[0][0], std::byte{1});
+  EXPECT_EQ(table.fork(10).ids().size(), 0u);
+  EXPECT_EQ(fork.fork(1000).ids().size(), 2u);
+}
+
+TEST_F(BlockTableTest, ACopyThatDoesNotFitChangesNothing) {
+  BlockTable table(*pool);
+  ASSERT_TRUE(table.reserve(10 * 32).has_value());
+  BlockTable fork = table.fork(33);
+  auto r = fork.make_writable(33);
+  ASSERT_FALSE(r.has_value());
+  EXPECT_EQ(r.error().code, Code::kOutOfMemory);
+  EXPECT_EQ(fork.ids()[1], table.ids()[1]);
+  EXPECT_EQ(pool->references(table.ids()[1]), 2u);
 }
 
 }  // namespace
