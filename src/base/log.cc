@@ -1,24 +1,96 @@
 #include "base/log.h"
 
-#include <cstdlib>
-#include <string_view>
-
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
 namespace quipu {
+
+namespace {
+
+// An environment variable as Ollama reads it: white space and quotes around the value do not count.
+std::string_view variable(const char* name) {
+  const char* value = std::getenv(name);
+  std::string_view v = value != nullptr ? value : "";
+  for (const std::string_view around : {" \t\r\n", "\"'"}) {
+    const size_t first = v.find_first_not_of(around);
+    v = first == v.npos ? "" : v.substr(first, v.find_last_not_of(around) - first + 1);
+  }
+  return v;
+}
+
+// OLLAMA_DEBUG: true or 1 is debug, 2 is trace.
+spdlog::level::level_enum wanted_level(bool verbose) {
+  const auto level = verbose ? spdlog::level::info : spdlog::level::warn;
+  const std::string_view v = variable("OLLAMA_DEBUG");
+  for (const std::string_view off : {"", "0", "f", "F", "false", "FALSE", "False"})
+    if (v == off) return level;
+  int n = 1;
+  const auto [end, ec] = std::from_chars(v.data(), v.data() + v.size(), n);
+  if (ec != std::errc() || end != v.data() + v.size()) return spdlog::level::debug;
+  return n > 1 ? spdlog::level::trace : n == 1 ? spdlog::level::debug : level;
+}
+
+// Bytes of the well-formed UTF-8 character at the front of s; 0: there is none.
+size_t character_at_front(std::string_view s) {
+  const auto b = [s](size_t i) { return i < s.size() ? static_cast<unsigned char>(s[i]) : 0u; };
+  const auto follows = [&](size_t i) { return (b(i) & 0xC0) == 0x80; };
+  if (b(0) < 0x80) return 1;
+  if (b(0) >= 0xC2 && b(0) < 0xE0) return follows(1) ? 2 : 0;
+  if (b(0) >= 0xE0 && b(0) < 0xF0) {
+    const bool overlong = b(0) == 0xE0 && b(1) < 0xA0, surrogate = b(0) == 0xED && b(1) >= 0xA0;
+    return follows(1) && follows(2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (b(0) >= 0xF0 && b(0) < 0xF5) {
+    const bool overlong = b(0) == 0xF0 && b(1) < 0x90, too_large = b(0) == 0xF4 && b(1) >= 0x90;
+    return follows(1) && follows(2) && follows(3) && !overlong && !too_large ? 4 : 0;
+  }
+  return 0;
+}
+
+// The message inside a JSON string, whatever bytes it has: names of files and options come from strangers.
+class JsonMessage final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    std::string_view s(message.payload.data(), message.payload.size());
+    while (!s.empty()) {
+      const size_t n = character_at_front(s);
+      if (n == 0)
+        out.append(std::string_view("\\ufffd"));
+      else if (n == 1 && (s[0] == '"' || s[0] == '\\'))
+        out.append(std::array{'\\', s[0]});
+      else if (n == 1 && static_cast<unsigned char>(s[0]) < 0x20)
+        out.append(fmt::format("\\u{:04x}", static_cast<unsigned char>(s[0])));
+      else
+        out.append(s.substr(0, n));
+      s.remove_prefix(n == 0 ? 1 : n);
+    }
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<JsonMessage>(); }
+};
+
+std::unique_ptr<spdlog::formatter> json_formatter() {
+  auto f = std::make_unique<spdlog::pattern_formatter>();
+  f->add_flag<JsonMessage>('*');
+  f->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","pid":%P,"message":"%*"})");
+  return f;
+}
+
+}  // namespace
 
 void init_log(bool verbose) {
   auto logger = spdlog::get("quipu");
   if (!logger) logger = spdlog::stderr_logger_mt("quipu");
-  const char* format = std::getenv("QUIPU_LOG_FORMAT");
-  if (format != nullptr && std::string_view(format) == "json")
-    logger->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","pid":%P,"message":"%v"})");
+  if (variable("QUIPU_LOG_FORMAT") == "json")
+    logger->set_formatter(json_formatter());
   else
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %L %v");
-  const char* debug = std::getenv("OLLAMA_DEBUG");
-  const bool debugging = debug != nullptr && *debug != '\0' && std::string_view(debug) != "0" &&
-                         std::string_view(debug) != "false";
-  logger->set_level(debugging ? spdlog::level::debug : verbose ? spdlog::level::info : spdlog::level::warn);
+  logger->set_level(wanted_level(verbose));
   spdlog::set_default_logger(logger);
 }
 

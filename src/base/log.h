@@ -1,11 +1,14 @@
-// The logger: stderr, one line per event. QUIPU_LOG_FORMAT=json and OLLAMA_DEBUG are read once by init_log().
+// The logger: to stderr, as text or with QUIPU_LOG_FORMAT=json one object a line.
+//
+// Threads: init_log() once at start, before there are others; logging from any thread.
 #pragma once
 
 #include <spdlog/spdlog.h>
 
 namespace quipu {
 
-// Sets level and format from the environment; warnings and above unless `verbose` or OLLAMA_DEBUG is set.
+// Reads QUIPU_LOG_FORMAT and OLLAMA_DEBUG (1: debug, 2: trace). Without the latter warnings and above are
+// shown, with `verbose` also what is worth knowing.
 void init_log(bool verbose = false);
 
 }  // namespace quipu

@@ -8,8 +8,6 @@
 #include <sstream>
 #include <thread>
 
-#include <hwloc.h>
-
 #include "base/thread_pool.h"
 
 namespace quipu {
@@ -26,11 +24,7 @@ int allowed_cores() {
   int cores = 0;
   if (hwloc_topology_load(topology) == 0) {
     hwloc_bitmap_t mask = hwloc_bitmap_alloc();
-    if (hwloc_get_cpubind(topology, mask, HWLOC_CPUBIND_PROCESS) == 0) {
-      hwloc_obj_t core = nullptr;
-      while ((core = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, core)) != nullptr)
-        cores += hwloc_bitmap_intersects(core->cpuset, mask) != 0;
-    }
+    if (hwloc_get_cpubind(topology, mask, HWLOC_CPUBIND_PROCESS) == 0) cores = count_cores(topology, mask);
     hwloc_bitmap_free(mask);
   }
   hwloc_topology_destroy(topology);
@@ -71,7 +65,8 @@ std::optional<double> cgroup_cpu_quota(const std::string& root) {
     if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
     const std::string base = root + (v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu");
     for (std::string path = line.substr(second + 1);;) {
-      if (const auto q = quota_of(base + (path == "/" ? "" : path), v2)) least = std::min(least.value_or(*q), *q);
+      if (const auto q = quota_of(base + (path == "/" ? "" : path), v2))
+        least = std::min(least.value_or(*q), *q);
       if (path == "/" || path.empty()) break;
       const size_t slash = path.rfind('/');
       path = slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
@@ -80,12 +75,24 @@ std::optional<double> cgroup_cpu_quota(const std::string& root) {
   return least;
 }
 
+int count_cores(hwloc_topology_t topology, hwloc_const_bitmap_t mask) {
+  int cores = 0;
+  hwloc_obj_t core = nullptr;
+  while ((core = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, core)) != nullptr)
+    cores += hwloc_bitmap_intersects(core->cpuset, mask) != 0;
+  return cores;
+}
+
+// A thread more than the quota allows would be throttled with all the others waiting for it.
+int threads_for(int cores, std::optional<double> quota) {
+  if (quota && *quota < cores) cores = static_cast<int>(std::floor(*quota));
+  return std::max(cores, 1);
+}
+
 int default_thread_count() {
-  int n = allowed_cores();
-  if (n <= 0) n = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  // A thread more than the quota allows would be throttled with all the others waiting for it.
-  if (const auto quota = cgroup_cpu_quota()) n = std::min(n, static_cast<int>(std::floor(*quota)));
-  return std::max(n, 1);
+  int cores = allowed_cores();
+  if (cores <= 0) cores = static_cast<int>(std::thread::hardware_concurrency());
+  return threads_for(cores, cgroup_cpu_quota());
 }
 
 }  // namespace quipu

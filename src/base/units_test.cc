@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "base/checked.h"
-
 namespace quipu {
 namespace {
 
@@ -33,16 +31,6 @@ TEST(Units, DurationsAsGoWritesThem) {
   EXPECT_EQ(format_duration_ns(90'000'000'000), "1m30s");
   EXPECT_EQ(format_duration_ns(3'600'000'000'000), "1h0m0s");
   EXPECT_EQ(format_duration_ns(-1'500'000), "-1.5ms");
-}
-
-TEST(Checked, Arithmetic) {
-  EXPECT_EQ(checked_add<uint64_t>(UINT64_MAX, 1), std::nullopt);
-  EXPECT_EQ(checked_mul<int64_t>(INT64_MAX, 2), std::nullopt);
-  EXPECT_EQ(checked_mul<int64_t>(3, 4), 12);
-  EXPECT_EQ((checked_cast<int32_t, int64_t>(int64_t{1} << 40)), std::nullopt);
-  EXPECT_EQ((checked_cast<uint32_t, int64_t>(-1)), std::nullopt);
-  EXPECT_EQ(checked_round_up<uint64_t>(33, 32), 64u);
-  EXPECT_EQ(checked_round_up<uint64_t>(UINT64_MAX, 32), std::nullopt);
 }
 
 }  // namespace
