@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
-#include <set>
+#include <utility>
 #include <vector>
+
+#include "memory/plan.h"
 
 namespace quipu::kv {
 namespace {
@@ -46,6 +49,26 @@ TEST(KvLayout, PiecesDoNotOverlap) {
       EXPECT_EQ(*std::max_element(used.begin(), used.end()), 1);
     }
   }
+}
+
+// What is allocated is what was planned, odd head sizes and small models included.
+TEST(KvLayout, BlocksAreAsLargeAsThePlanSays) {
+  for (KvType k : {KvType::kF16, KvType::kF32})
+    for (KvType v : {KvType::kF16, KvType::kF32})
+      for (int layers : {1, 3, 30})
+        for (int heads : {1, 3, 8})
+          for (const auto& [dim_k, dim_v] : {std::pair{32, 32}, {40, 80}, {128, 64}, {96, 32}}) {
+            const KvLayout layout({layers, heads, dim_k, dim_v, k, v});
+            memory::ModelShape shape;
+            shape.groups.push_back({layers, heads, layout.padded_k(), layout.padded_v(), 0});
+            memory::RuntimeOptions options;
+            options.n_ctx = 32;
+            options.k_bytes_per_32 = 32 * kernels::kv_elem_bytes(k);
+            options.v_bytes_per_32 = 32 * kernels::kv_elem_bytes(v);
+            const memory::MemoryPlan p = memory::plan(shape, options);
+            EXPECT_EQ(p.kv_block_bytes, layout.block_bytes());
+            EXPECT_EQ(p.kv_ceiling, layout.block_bytes());
+          }
 }
 
 TEST(KvLayout, ImpossibleShapesHaveNoSize) {

@@ -1,11 +1,11 @@
 #include "memory/machine.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <fstream>
 #include <limits>
 #include <sstream>
-
-#include <fmt/format.h>
 
 namespace quipu::memory {
 
@@ -24,7 +24,7 @@ bool read_number(const std::string& path, uint64_t& out) {
   return static_cast<bool>(in >> out);
 }
 
-// "KEY value" lines (memory.stat, and /proc/meminfo with its "kB").
+// "KEY value" lines (memory.stat, and /proc/meminfo with its "kB"); 0 for what is not there.
 uint64_t field(const std::string& text, std::string_view key) {
   std::istringstream in(text);
   std::string line;
@@ -73,13 +73,16 @@ Machine probe_machine(const std::string& root) {
   const std::string meminfo = slurp(root + "/proc/meminfo");
   m.total = field(meminfo, "MemTotal:");
   m.available = field(meminfo, "MemAvailable:");
+  if (m.available == 0)  // a system that does not estimate it
+    m.available = field(meminfo, "MemFree:") + field(meminfo, "Buffers:") + field(meminfo, "Cached:");
   m.terms.push_back({"MemAvailable", m.available});
   std::istringstream groups(slurp(root + "/proc/self/cgroup"));
   std::string line;
   while (std::getline(groups, line)) {  // "0::/path" (v2), "9:memory:/path" (v1)
     const size_t first = line.find(':'), second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1), path = line.substr(second + 1);
+    const std::string controllers = line.substr(first + 1, second - first - 1),
+                      path = line.substr(second + 1);
     if (controllers.empty())
       add_cgroup_terms(root + "/sys/fs/cgroup", path, true, m.terms);
     else if (("," + controllers + ",").find(",memory,") != std::string::npos)

@@ -15,7 +15,8 @@ class Tree : public testing::Test {
   void SetUp() override {
     root_ = std::filesystem::temp_directory_path() / ("quipu-machine-" + std::to_string(getpid()));
     std::filesystem::remove_all(root_);
-    write("proc/meminfo", "MemTotal:       16000000 kB\nMemFree:         1000000 kB\nMemAvailable:    8000000 kB\n");
+    write("proc/meminfo",
+          "MemTotal:       16000000 kB\nMemFree:         1000000 kB\nMemAvailable:    8000000 kB\n");
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
   void write(const std::string& path, const std::string& text) {
@@ -33,13 +34,41 @@ TEST_F(Tree, WithoutCgroupsMemAvailableIsTheBudget) {
   EXPECT_EQ(m.budget(), 8'000'000ull * 1024);
 }
 
+TEST_F(Tree, WithoutMemAvailableItIsWhatIsFreeOrCached) {
+  write("proc/meminfo",
+        "MemTotal: 4000 kB\nMemFree: 1000 kB\nBuffers: 20 kB\nCached: 300 kB\nSwapCached: 7 kB\n");
+  write("proc/self/cgroup", "0::/\n");
+  EXPECT_EQ(probe().budget(), 1320u * 1024);
+}
+
+TEST_F(Tree, AContainerSeesItsOwnLimitAtTheTop) {
+  write("proc/self/cgroup", "0::/\n");
+  write("sys/fs/cgroup/memory.max", "3000000000\n");
+  write("sys/fs/cgroup/memory.current", "1000000000\n");
+  write("sys/fs/cgroup/memory.stat", "anon 100000000\ninactive_file 300000000\nactive_file 500000000\n");
+  EXPECT_EQ(probe().budget(), 2'800'000'000u);
+}
+
+TEST_F(Tree, V1InAContainerWhosePathIsThatOfTheHost) {
+  write("proc/self/cgroup", "9:memory:/docker/abc\n0::/\n");
+  write("sys/fs/cgroup/memory/memory.limit_in_bytes", "2000000000\n");
+  write("sys/fs/cgroup/memory/memory.usage_in_bytes", "500000000\n");
+  EXPECT_EQ(probe().budget(), 1'500'000'000u);
+}
+
+TEST_F(Tree, NothingAtAllLeavesNothing) {
+  std::filesystem::remove_all(root_);
+  EXPECT_EQ(probe().budget(), 0u);
+}
+
 TEST_F(Tree, AV2LimitCountsLessWhatIsUsedBeyondTheFileCache) {
   write("proc/self/cgroup", "0::/user.slice/app\n");
   write("sys/fs/cgroup/user.slice/memory.max", "max\n");
   write("sys/fs/cgroup/user.slice/memory.current", "5000000000\n");
   write("sys/fs/cgroup/user.slice/app/memory.max", "4000000000\n");
   write("sys/fs/cgroup/user.slice/app/memory.current", "1500000000\n");
-  write("sys/fs/cgroup/user.slice/app/memory.stat", "anon 500000000\ninactive_file 600000000\nactive_file 400000000\n");
+  write("sys/fs/cgroup/user.slice/app/memory.stat",
+        "anon 500000000\ninactive_file 600000000\nactive_file 400000000\n");
   EXPECT_EQ(probe().budget(), 4'000'000'000ull - 500'000'000);
 }
 
@@ -57,7 +86,8 @@ TEST_F(Tree, V1LimitsAreReadFromTheMemoryController) {
   write("sys/fs/cgroup/memory/memory.usage_in_bytes", "1\n");
   write("sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes", "2000000000\n");
   write("sys/fs/cgroup/memory/docker/abc/memory.usage_in_bytes", "1200000000\n");
-  write("sys/fs/cgroup/memory/docker/abc/memory.stat", "cache 1\ntotal_inactive_file 700000000\ntotal_active_file 300000000\n");
+  write("sys/fs/cgroup/memory/docker/abc/memory.stat",
+        "cache 1\ntotal_inactive_file 700000000\ntotal_active_file 300000000\n");
   const Machine m = probe();
   EXPECT_EQ(m.budget(), 2'000'000'000ull - 200'000'000);
   EXPECT_EQ(m.terms.size(), 2u) << "an unlimited ancestor is no term";

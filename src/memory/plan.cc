@@ -22,16 +22,18 @@ uint64_t add(uint64_t a, uint64_t b) { return std::min(checked_add(a, b).value_o
 uint64_t mul(uint64_t a, uint64_t b) { return std::min(checked_mul(a, b).value_or(kHuge), kHuge); }
 uint64_t mul(int64_t a, uint64_t b) { return mul(static_cast<uint64_t>(std::max<int64_t>(a, 0)), b); }
 
-// One block of a group: 32 tokens of every layer and head, K and V.
+// One block of a group: 32 tokens of every layer and head, K and V, in whole pages, as they are committed.
 uint64_t block_bytes(const KvGroup& g, const RuntimeOptions& o) {
   const uint64_t k = mul(g.head_dim_k, static_cast<uint64_t>(o.k_bytes_per_32));
   const uint64_t v = mul(g.head_dim_v, static_cast<uint64_t>(o.v_bytes_per_32));
-  return mul(g.n_layers, mul(g.n_kv_heads, add(k, v)));
+  const uint64_t bytes = mul(g.n_layers, mul(g.n_kv_heads, add(k, v)));
+  return std::min(checked_round_up<uint64_t>(bytes, 4096).value_or(kHuge), kHuge);
 }
 
 // Blocks a sequence of n tokens holds in a group: a windowed one keeps its window and the block it is writing.
 uint64_t blocks(const KvGroup& g, int64_t n_tokens) {
-  const int64_t kept = g.window > 0 ? std::min(n_tokens, g.window + kBlockTokens) : n_tokens;
+  const int64_t most = g.window > 0 ? checked_add(g.window, kBlockTokens).value_or(n_tokens) : n_tokens;
+  const int64_t kept = std::max<int64_t>(std::min(n_tokens, most), 0);
   return static_cast<uint64_t>(kept / kBlockTokens + (kept % kBlockTokens != 0));
 }
 

@@ -55,6 +55,8 @@ TEST(Plan, AWindowedGroupKeepsItsWindow) {
   s.groups[0].window = 512;
   const MemoryPlan p = plan(s, options(16384, 1));
   EXPECT_EQ(p.kv_ceiling, (512u + 32) / 32 * p.kv_block_bytes);
+  s.groups[0].window = INT64_MAX;
+  EXPECT_EQ(plan(s, options(16384, 1)).kv_ceiling, 16384u / 32 * p.kv_block_bytes) << "longer than the context: no window";
 }
 
 TEST(Plan, AbsurdSizesSaturateAndFitNowhere) {
@@ -66,6 +68,17 @@ TEST(Plan, AbsurdSizesSaturateAndFitNowhere) {
   const MemoryPlan p = plan(s, o);
   EXPECT_EQ(p.total(), 1ull << 63);
   EXPECT_EQ(fits(p, o, 1ull << 62), Fit::kNo);
+}
+
+TEST(Plan, NegativeNumbersTakeNothing) {
+  ModelShape s = granite();
+  s.groups[0].n_layers = -40;
+  RuntimeOptions o = options(-5, -1);
+  o.tokens_in_use = -100;
+  const MemoryPlan p = plan(s, o);
+  EXPECT_EQ(p.bytes(Category::kKv), 0u);
+  EXPECT_EQ(p.kv_ceiling, 0u);
+  EXPECT_GE(charge(p, o), s.weights_bytes);
 }
 
 TEST(Plan, FitsIsYesTightOrNo) {
