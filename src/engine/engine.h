@@ -1,10 +1,10 @@
 // Continuous batching: one loop that gives every running sequence its share of each forward pass.
 //
-// A step takes one row of every sequence that is decoding and fills the batch (256 rows) with prefill, shared
-// evenly among the sequences that still have prompt to read, so nobody waits for another's long prompt. What
-// a finished request leaves in the cache is kept, and the next request that starts with the same tokens goes
-// on from there: a further turn prefills only what is new. Running and kept conversations together are never
-// more than n_parallel.
+// A step takes one row of every sequence that is decoding and fills the batch (256 rows; 64 while somebody
+// decodes, who has to wait for it) with prefill, shared evenly among the sequences that still have prompt to
+// read, so nobody waits for another's long prompt. What a finished request leaves in the cache is kept, and
+// the next request that starts with the same tokens goes on from there: a further turn prefills only what is
+// new. Running and kept conversations together are never more than n_parallel.
 //
 // When the cache may not grow: kept conversations are dropped, oldest first; then new requests wait; then the
 // youngest of several sequences pauses, gives its blocks away and is computed again later, with the same

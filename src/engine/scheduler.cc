@@ -10,6 +10,10 @@ namespace quipu {
 
 namespace {
 
+// Rows of a step while somebody decodes. Prefill is as fast in chunks of 64 rows as of 256 (SmolLM2 on two
+// cores: 585 and 576 tokens a second), and who decodes waits a quarter of the time for his next token.
+constexpr int64_t kRowsBesideDecoding = 64;
+
 int64_t blocks_for(int64_t n_tokens) { return ceil_div<int64_t>(n_tokens, kernels::kBlockTokens); }
 
 // Blocks that a table of n_stored tokens takes until it has n_tokens.
@@ -283,7 +287,9 @@ std::vector<Scheduler::Slice> Scheduler::pick() {
     else
       slices.push_back({s.get(), 1, true});
   }
-  int64_t free_rows = kMaxBatchRows - static_cast<int64_t>(slices.size());
+  const int64_t rows =
+      slices.empty() ? kMaxBatchRows : std::max(kRowsBesideDecoding, static_cast<int64_t>(running_.size()));
+  int64_t free_rows = rows - static_cast<int64_t>(slices.size());
   std::sort(prefilling.begin(), prefilling.end(), [](const Sequence* a, const Sequence* b) {
     return a->n_pending() != b->n_pending() ? a->n_pending() < b->n_pending() : a->id() < b->id();
   });
