@@ -8,8 +8,8 @@
 //                      acc = fma(dx, t, acc)
 //   F32, F16, BF16     float activations; element k goes to lane k mod 32, each lane a chain of fma in rising k, then
 //                      lanes are added in a tree: +16, +8, +4, +2, +1
-// Activations for quantised weights: int8, one scale per weight block (32 or 256): d = max|x|/127, a = rint(x * (1/d)),
-// never -128.
+// Activations for quantised weights: int8, one scale per weight block (32 or 256): d = max|x|/127,
+// a = rint(x * (127/max|x|)), never -128.
 #pragma once
 
 #include <cstddef>

@@ -147,7 +147,7 @@ inline float quantise_unit(const float* x, int n, int8_t* q, int32_t* pairs) {
   m = _mm_max_ss(m, _mm_movehdup_ps(m));
   float scale = _mm_cvtss_f32(m) / 127.0f, inverse = 0;
   if (scale >= __FLT_MIN__)
-    inverse = 1.0f / scale;
+    inverse = 127.0f / _mm_cvtss_f32(m);
   else
     scale = 0;
   const __m256 factor = _mm256_set1_ps(inverse);

@@ -60,6 +60,9 @@ TEST_P(Invariance, ChunksThreadsAndInstructionSets) {
   for (int64_t chunk : {1, 7, 64})
     expect_same_bits(logits(m.path, tokens, {.chunk = chunk}), want, "chunk " + std::to_string(chunk));
   expect_same_bits(logits(m.path, tokens, {.threads = 2}), want, "2 threads");
+  constexpr KvTypes kF32 = {kernels::KvType::kF32, kernels::KvType::kF32};
+  expect_same_bits(logits(m.path, tokens, {.chunk = 7, .kv = kF32}),
+                   logits(m.path, tokens, {.threads = 2, .kv = kF32}), "float32 cache, chunks of 7");
   expect_same_bits(logits(m.path, tokens, {.chunk = 7, .threads = 3}), want, "3 threads, chunks of 7");
   for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
     if (isa > best_isa()) continue;
@@ -120,9 +123,10 @@ TEST_P(Invariance, CachedPrefixEqualsFreshPrefill) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Invariance,
-                         testing::Values("llama-plain", "llama-yarn", "granite", "llama-quant-f16",
-                                         "llama-quant-bf16", "llama-quant-q4_0", "llama-quant-q4_1",
-                                         "llama-quant-q8_0", "llama-quant-q4_k_m-mix"));
+                         testing::Values("llama-plain", "llama-bias", "llama-headdim", "llama-yarn",
+                                         "granite", "llama-quant-f16", "llama-quant-bf16", "llama-quant-q4_0",
+                                         "llama-quant-q4_1", "llama-quant-q8_0", "llama-quant-q4_k",
+                                         "llama-quant-q6_k", "llama-quant-q4_k_m-mix"));
 
 }  // namespace
 }  // namespace quipu

@@ -26,7 +26,7 @@ float quantise_unit(const float* x, int n, int8_t* q, int32_t* pairs) {
   // A scale below the normal numbers has no usable reciprocal: such a block is zero.
   float scale = largest / 127.0f, inverse = 0;
   if (scale >= FLT_MIN)
-    inverse = 1.0f / scale;
+    inverse = 127.0f / largest;  // rounded once, which 1 / scale is not
   else
     scale = 0;
   for (int i = 0; i < n; ++i) q[i] = static_cast<int8_t>(std::lrintf(tame(x[i]) * inverse));

@@ -1,0 +1,253 @@
+// Shapes that no reference model has, against the same computation written plainly in double.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <numeric>
+
+#include "gguf/temporary_folder.h"
+#include "model/local_model.h"
+#include "model/naive_decoder.h"
+
+namespace quipu {
+namespace {
+
+using test::NaiveDecoder;
+using test::TinyModel;
+using test::TinyTensor;
+
+std::vector<int32_t> some_tokens(size_t n, int64_t n_vocab) {
+  std::vector<int32_t> ids(n);
+  uint32_t state = 5;
+  for (auto& id : ids) id = static_cast<int32_t>(((state = state * 1664525u + 1013904223u) >> 8) % n_vocab);
+  return ids;
+}
+
+std::vector<float> logits(const TinyModel& m, const std::vector<int32_t>& tokens, bool exact = true) {
+  const gguf::test::TemporaryFolder folder;
+  const std::vector<std::byte> bytes = m.bytes();
+  const std::string path =
+      folder.write("m.gguf", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  LocalOptions options;
+  options.n_ctx = static_cast<int64_t>(tokens.size());
+  options.n_outputs = kMaxBatchRows;
+  options.kv_types = {kernels::KvType::kF32, kernels::KvType::kF32};
+  options.n_threads = 2;
+  options.exact_activations = exact;
+  auto model = LocalModel::open(path, options);
+  if (!model) {
+    ADD_FAILURE() << model.error().message;
+    return {};
+  }
+  std::vector<float> out;
+  EXPECT_TRUE((*model)->feed(tokens, 0, [&](int64_t, std::span<const float> row) {
+    out.insert(out.end(), row.begin(), row.end());
+  }));
+  return out;
+}
+
+void expect_near(const NaiveDecoder& naive, size_t n_tokens = 70) {
+  const auto tokens = some_tokens(n_tokens, naive.m.n_vocab);
+  const auto want = naive.run(tokens);
+  const auto got = logits(naive.m, tokens);
+  ASSERT_EQ(got.size(), tokens.size() * static_cast<size_t>(naive.m.n_vocab));
+  double worst = 0, sum = 0;
+  for (size_t t = 0; t < tokens.size(); ++t)
+    for (size_t i = 0; i < want[t].size(); ++i) {
+      const double d = std::abs(want[t][i] - static_cast<double>(got[t * want[t].size() + i]));
+      worst = std::max(worst, std::isnan(d) ? INFINITY : d);
+      sum += want[t][i] * want[t][i];
+    }
+  EXPECT_LE(worst / std::sqrt(sum / static_cast<double>(got.size())), 1e-4);
+}
+
+TEST(Decoder, KeysAndValuesOfDifferentSizes) {
+  for (const auto& [k, v] :
+       std::vector<std::pair<int64_t, int64_t>>{{12, 20}, {20, 12}, {2, 1}, {32, 64}, {66, 34}, {64, 63}})
+    for (const int64_t n_kv : {1, 3, 6}) {
+      const TinyModel m{.n_heads = 6, .n_kv_heads = n_kv, .head_dim_k = k, .head_dim_v = v};
+      SCOPED_TRACE(fmt::format("{} {} {}", k, v, n_kv));
+      expect_near({.m = m, .n_rot = k});
+    }
+}
+
+TEST(Decoder, OddSizes) {
+  for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16})
+    for (const int64_t n : {1, 7, 31, 33, 100}) {
+      const TinyModel m{.n_embd = n, .n_ff = n + 2, .n_vocab = n + 5, .type = type};
+      SCOPED_TRACE(fmt::format("{} {}", type_name(type), n));
+      expect_near({.m = m, .n_rot = 8}, 9);
+    }
+  for (const TensorType type : {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0}) {
+    const TinyModel m{.n_embd = 96,
+                      .n_heads = 5,
+                      .n_kv_heads = 1,
+                      .head_dim_k = 6,
+                      .head_dim_v = 32,
+                      .n_ff = 160,
+                      .n_vocab = 33,
+                      .type = type};
+    SCOPED_TRACE(type_name(type));
+    expect_near({.m = m, .n_rot = 6}, 9);
+  }
+  for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ6_K}) {
+    const TinyModel m{.n_embd = 768,
+                      .n_heads = 2,
+                      .n_kv_heads = 2,
+                      .head_dim_k = 40,
+                      .head_dim_v = 128,
+                      .n_ff = 256,
+                      .n_vocab = 9,
+                      .type = type,
+                      .spread = 0.05f};
+    SCOPED_TRACE(type_name(type));
+    expect_near({.m = m, .n_rot = 40}, 9);
+  }
+}
+
+TEST(Decoder, GraniteScalesAndPartialRotation) {
+  TinyModel m{.arch = "granite", .tied = true, .bias = true};
+  m.keys = {{"embedding_scale", test::f32(12)},
+            {"residual_scale", test::f32(0.22f)},
+            {"logit_scale", test::f32(8)},
+            {"attention.scale", test::f32(0.5f)},
+            {"rope.dimension_count", test::u32(4)}};
+  NaiveDecoder naive{.m = m,
+                     .n_rot = 4,
+                     .attention_scale = 0.5,
+                     .embedding_scale = 12,
+                     .residual_scale = 0.22f,
+                     .logit_divisor = 8};
+  expect_near(naive);
+  m.keys["rope.scaling.finetuned"] = test::boolean(false);  // in this family: no rotation
+  naive.use_rope = false;
+  expect_near(naive);
+  m.keys.erase("rope.scaling.finetuned");
+  m.keys["rope.dimension_count"] = test::u32(0);
+  expect_near(naive);
+}
+
+TEST(Decoder, ScalesOfZeroAreNone) {
+  TinyModel m{.arch = "granite"};
+  for (const char* key : {"embedding_scale", "residual_scale", "logit_scale", "attention.scale"})
+    m.keys[key] = test::f32(0);
+  expect_near({.m = m, .n_rot = 8});
+}
+
+TEST(Decoder, RopeFactorsAndLinearScaling) {
+  TinyModel m{.bias = true, .rope_factors = true};
+  m.keys["rope.scaling.factor"] = test::f32(4);
+  expect_near({.m = m, .n_rot = 8, .freq_scale = 0.25});
+  m.keys = {{"rope.scale_linear", test::f32(2)}};  // an old name
+  expect_near({.m = m, .n_rot = 8, .freq_scale = 0.5});
+  m.keys = {{"rope.scaling.factor", test::f32(4)}, {"rope.scaling.type", test::text("none")}};
+  expect_near({.m = m, .n_rot = 8});
+}
+
+// Beyond a part of the running softmax (1,024 positions) and several batches.
+TEST(Decoder, LongContext) {
+  const TinyModel m{.n_layers = 1, .n_embd = 16, .n_heads = 2, .n_kv_heads = 1, .n_ff = 8, .n_vocab = 20};
+  expect_near({.m = m, .n_rot = 8}, 1100);
+}
+
+void expect_same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  ASSERT_FALSE(a.empty());
+  EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0);
+}
+
+TEST(Decoder, FusedQkvIsTheSame) {
+  for (const TensorType type : {TensorType::kF32, TensorType::kQ8_0}) {
+    const TinyModel separate{.type = type, .bias = true};
+    TinyModel fused = separate;
+    fused.change_tensors = [type](std::vector<TinyTensor>& tensors) {
+      std::erase_if(tensors, [](const TinyTensor& t) {
+        return t.name.find("attn_k") != std::string::npos || t.name.find("attn_v") != std::string::npos;
+      });
+      for (TinyTensor& t : tensors) {
+        const size_t at = t.name.find("attn_q.");
+        if (at == std::string::npos) continue;
+        t.name.insert(at + 6, "kv");
+        t.shape.back() = 64;  // 4 heads and twice 2 heads of 8
+      }
+    };
+    fused.change_blocks = [&](const TinyTensor& t, std::span<std::byte> blocks) {
+      const size_t at = t.name.find("attn_qkv");
+      if (at == std::string::npos) return;
+      for (const char* part : {"q", "k", "v"}) {
+        std::string name = t.name;
+        name.replace(at, 8, std::string("attn_") + part);
+        for (const TinyTensor& original : separate.tensors()) {
+          if (original.name != name) continue;
+          const std::vector<float> x = separate.values(original);
+          encode_row(t.type, x.data(), blocks.data(), static_cast<int64_t>(x.size()));
+          blocks = blocks.subspan(*row_bytes(t.type, static_cast<int64_t>(x.size())));
+        }
+      }
+      EXPECT_TRUE(blocks.empty());
+    };
+    const auto tokens = some_tokens(20, 40);
+    expect_same_bits(logits(fused, tokens, false), logits(separate, tokens, false));
+  }
+}
+
+TEST(Decoder, TiedOutputIsTheEmbedding) {
+  const TinyModel tied{.type = TensorType::kQ4_0, .tied = true};
+  TinyModel twice{.type = TensorType::kQ4_0};
+  twice.change_blocks = [&](const TinyTensor& t, std::span<std::byte> blocks) {
+    if (t.name != "output.weight") return;
+    const std::vector<float> x = tied.values(tied.tensors()[0]);
+    encode_row(t.type, x.data(), blocks.data(), static_cast<int64_t>(x.size()));
+  };
+  const auto tokens = some_tokens(20, 40);
+  expect_same_bits(logits(tied, tokens, false), logits(twice, tokens, false));
+}
+
+TEST(Decoder, BiasesOfZeroChangeNothing) {
+  const TinyModel none;
+  TinyModel zero{.bias = true};
+  zero.change_blocks = [](const TinyTensor& t, std::span<std::byte> blocks) {
+    if (t.name.ends_with(".bias")) std::fill(blocks.begin(), blocks.end(), std::byte{0});
+  };
+  const auto tokens = some_tokens(20, 40);
+  const auto a = logits(none, tokens), b = logits(zero, tokens);
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i], b[i]);  // but for the sign of a zero
+}
+
+// Data may begin at any byte (general.alignment 1 to 32): nothing may rely on more.
+TEST(Decoder, UnalignedWeights) {
+  for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16, TensorType::kQ4_0,
+                                TensorType::kQ4_1, TensorType::kQ8_0, TensorType::kQ4_K, TensorType::kQ6_K}) {
+    const TinyModel aligned{.n_embd = 256, .n_ff = 256, .type = type, .bias = true, .rope_factors = true};
+    TinyModel m{aligned};
+    m.n_heads = 4, m.head_dim_k = m.head_dim_v = 64, m.n_kv_heads = 1;
+    TinyModel unaligned = m;
+    unaligned.alignment = 1;
+    unaligned.change_tensors = [](std::vector<TinyTensor>& t) {
+      t.insert(t.begin(), {"odd", {3}, static_cast<TensorType>(24)});  // three bytes in front of everything
+    };
+    const auto tokens = some_tokens(12, 40);
+    for (const bool exact : {false, true})
+      expect_same_bits(logits(unaligned, tokens, exact), logits(m, tokens, exact));
+  }
+}
+
+TEST(Decoder, TokensOutsideTheVocabulary) {
+  const gguf::test::TemporaryFolder folder;
+  const std::vector<std::byte> bytes = TinyModel{}.bytes();
+  LocalOptions options;
+  options.n_threads = 1;
+  auto model = LocalModel::open(
+      folder.write("m.gguf", {reinterpret_cast<const char*>(bytes.data()), bytes.size()}), options);
+  ASSERT_TRUE(model) << model.error().message;
+  for (const int32_t bad : {-1, 40, INT32_MAX, INT32_MIN}) {
+    const std::vector<int32_t> tokens = {1, bad, 2};
+    const auto done = (*model)->feed(tokens, 2, [](int64_t, std::span<const float>) {});
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().message, fmt::format("token {} is not in the vocabulary of 40", bad));
+    EXPECT_EQ((*model)->position(0), 0);
+  }
+}
+
+}  // namespace
+}  // namespace quipu
