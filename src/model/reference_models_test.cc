@@ -6,6 +6,7 @@
 
 #include "model/local_model.h"
 #include "model/test_models.h"
+#include "tokenizer/tokenizer.h"
 
 namespace quipu {
 namespace {
@@ -81,6 +82,27 @@ TEST(KvCache, F16AgreesWithKeysAndValuesRoundedToF16) {
       test::floats(test::read_file(std::string(QUIPU_TESTDATA) + "/models/llama-headdim.kv-f16.f32"));
   EXPECT_LE(distance(logits_of(m, kF16, true), want).max, 2e-3);
   EXPECT_GT(distance(logits_of(m, kF32, true), want).max, 2e-3) << "a float32 cache must show the difference";
+}
+
+// The tokenizers that come with these models: one that is built in, and one that is not, which must not keep
+// its model from loading.
+TEST(Tokenizers, OfTheModels) {
+  for (const char* name : {"granite", "llama-ropefreqs", "llama-plain"}) {
+    const test::TestModel m(name);
+    const auto file = gguf::File::open(m.path);
+    ASSERT_TRUE(file) << file.error().message;
+    EXPECT_TRUE(load_model(**file));
+    const auto tokenizer = Tokenizer::load(**file);
+    if (!tokenizer) {
+      EXPECT_EQ(std::string(name), "llama-plain") << tokenizer.error().message;
+      EXPECT_EQ(tokenizer.error().code, Code::kUnsupported);
+      continue;
+    }
+    const auto check = nlohmann::json::parse(
+        test::read_file(std::string(QUIPU_TESTDATA) + "/models/" + name + ".json"))["tokenizer_check"];
+    EXPECT_EQ((*tokenizer)->encode(check["text"].get<std::string>(), true, true),
+              check["ids"].get<std::vector<Token>>());
+  }
 }
 
 }  // namespace

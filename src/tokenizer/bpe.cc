@@ -14,16 +14,22 @@ namespace {
 // piece of natural text is shorter.
 constexpr size_t kShort = 40;
 
-// A piece is cut here so that positions fit 32 bits. Nobody sends a gigabyte without a space and means it.
-constexpr size_t kLongestPiece = size_t{1} << 30;
+// A longer piece is cut, between two characters: its scratch space, up to 36 bytes for each of its own, would
+// outgrow everything else that a model's process holds. The longest words that mean anything are a thousand
+// times shorter.
+constexpr size_t kLongestPiece = size_t{1} << 20;
 
 constexpr uint32_t kEnd = UINT32_MAX;
 
 }  // namespace
 
 void BpeEncoder::encode(std::string_view piece, std::vector<Token>& out) {
-  for (; piece.size() > kLongestPiece; piece.remove_prefix(kLongestPiece))
-    encode_long(piece.substr(0, kLongestPiece), out);
+  while (piece.size() > kLongestPiece) {
+    size_t cut = kLongestPiece;
+    for (int i = 0; i < 3 && (static_cast<unsigned char>(piece[cut]) & 0xC0) == 0x80; ++i) --cut;
+    encode_long(piece.substr(0, cut), out);
+    piece.remove_prefix(cut);
+  }
   if (piece.empty()) return;
   if (whole_pieces_ && piece.size() <= vocab_.longest_text()) {
     letters_.clear();
@@ -108,7 +114,7 @@ void BpeEncoder::encode_long(std::string_view piece, std::vector<Token>& out) {
   }
   for (uint32_t i = 0; i != kEnd; i = links_[i].next) merges_.append_tokens(links_[i].symbol, out);
 
-  // A long piece is rare, and its scratch space large: 20 bytes for each of its own.
+  // A long piece is rare, and its scratch space large.
   constexpr size_t kKept = 4096;
   if (links_.capacity() > kKept) {
     links_ = {};

@@ -1,8 +1,8 @@
 // The tokenizer of byte-level BPE vocabularies (model "gpt2").
 //
-// Memory: 4.1 MB for 151,936 tokens and 151,387 rules, and what encode() needs while it runs: a few KB, 16
-// bytes per output token at most for long texts, and 20 bytes per byte of the longest word where that is
-// over 40.
+// Memory: 4.1 MB for 151,936 tokens and 151,387 rules, and what encode() needs while it runs: a few KB, at
+// most 24 bytes per output token for texts full of special tokens, and up to 36 bytes per byte of the longest
+// word where that is over 40 bytes; a word over 1 MiB is cut.
 #pragma once
 
 #include <memory>

@@ -51,8 +51,11 @@ struct Loaded {
   explicit Loaded(std::vector<std::byte> b)
       : bytes(std::move(b)), file(parse(bytes)), tokenizer(Tokenizer::load(*file)) {}
   explicit Loaded(const gguf::Writer& writer) : Loaded(writer.bytes()) {}
-  const Tokenizer& operator*() const { return **tokenizer; }
-  const Tokenizer* operator->() const { return tokenizer->get(); }
+  const Tokenizer& operator*() const {
+    if (!tokenizer) throw std::runtime_error(tokenizer.error().message);
+    return **tokenizer;
+  }
+  const Tokenizer* operator->() const { return &**this; }
 };
 
 inline std::vector<std::byte> vocab_bytes(const std::string& name) {
