@@ -146,6 +146,25 @@ TEST_F(EngineTest, CancelEndsWithinAStep) {
   EXPECT_TRUE(ask(tokens(5, 2), greedy(2))->wait()) << "the engine goes on";
 }
 
+TEST_F(EngineTest, CancelEndsALongPromptBetweenTwoChunks) {
+  start({.n_ctx = 4096, .n_parallel = 3});
+  hold();
+  const std::vector<Token> prompt = tokens(4000, 1);
+  auto endless = ask(prompt, greedy(5));
+  int n = 0;
+  auto other = ask(tokens(10, 2), greedy(20), [&](Answer&) {
+    if (++n == 3) engine_->cancel(endless->id);
+  });
+  release();
+  const GenerateStats s = endless->stats();
+  EXPECT_EQ(s.reason, StopReason::kCancelled);
+  EXPECT_EQ(s.generated_tokens, 0);
+  EXPECT_EQ(other->stats().generated_tokens, 20);
+  const int64_t cached = ask(prompt, greedy(1))->stats().cached_tokens;
+  EXPECT_GT(cached, 0) << "what was computed is kept";
+  EXPECT_LT(cached, 1000) << "a few chunks";
+}
+
 TEST_F(EngineTest, RefusesWhatCannotRun) {
   const auto refused = [&](std::vector<Token> prompt, GenerateOptions o) {
     GenerateRequest r;
