@@ -1,7 +1,7 @@
 // An answer depends on model, prompt, options and seed: not on company, cache, chunks, threads or
 // interruptions.
 #include <cstdlib>
-#include <map>
+#include <random>
 
 #include "engine/engine_fixture.h"
 
@@ -195,6 +195,68 @@ TEST_F(Invariance, AfterAShiftTheConversationIsStillCached) {
   EXPECT_EQ(b->stats().cached_tokens, static_cast<int64_t>(text.size()) - 1);
   const std::vector<Token> got = b->tokens();
   EXPECT_EQ(got, alone(second, greedy(10)));
+}
+
+// Conversations that branch, go on, are cancelled, shift their contexts and fight for memory, in waves of
+// random size: whatever each of them says is what it would have said alone.
+TEST_F(Invariance, RandomCompany) {
+  std::mt19937 random(2);
+  const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+  struct Asked {
+    Case request;
+    std::unique_ptr<Answer> answer;
+  };
+  std::vector<Asked> all;
+  for (const int64_t n_parallel : {2, 4}) {
+    EngineOptions o{.n_ctx = 1024, .n_parallel = n_parallel};
+    const uint64_t budget = 24 * model_->kv_layout({}).block_bytes();
+    if (n_parallel == 2)
+      o.kv_budget = budget;
+    else
+      o.kv_room = [this, budget] { return budget - std::min(budget, ledger_.bytes(memory::Category::kKv)); };
+    start(o);
+    std::vector<std::vector<Token>> histories(3);
+    for (int wave = 0; wave < 12; ++wave) {
+      hold();
+      const size_t first = all.size();
+      for (uint32_t i = 0; i < 1 + below(5); ++i) {
+        std::vector<Token> history = histories[below(3)];
+        history.resize(history.size() - std::min<size_t>(history.size(), below(4) == 0 ? below(40) : 0));
+        Case c{joined(history, tokens(1 + below(60), random())), sampled(1 + below(60), below(5))};
+        if (c.prompt.size() > 400) c.prompt.resize(400);
+        if (below(4) == 0) c.options.n_ctx = static_cast<int64_t>(c.prompt.size()) + 1 + below(30);
+        const bool cancels = below(5) == 0;
+        const uint32_t after = 1 + below(20);
+        auto n = std::make_shared<uint32_t>(0);
+        auto a = ask(c.prompt, c.options, [this, cancels, after, n](Answer& answer) {
+          const std::lock_guard lock(answer.mutex);
+          if (++*n == after && cancels) engine_->cancel(answer.id);
+        });
+        all.push_back({std::move(c), std::move(a)});
+      }
+      release();
+      for (size_t i = first; i < all.size(); ++i) {
+        histories[below(3)] = joined(all[i].request.prompt, all[i].answer->tokens());
+        EXPECT_LE(engine_->kv_use().committed, budget);
+      }
+    }
+  }
+  size_t cached = 0, cancelled = 0, shifted = 0;
+  for (Asked& a : all) {
+    const GenerateStats s = a.answer->stats();
+    std::vector<Token> expected = alone(a.request.prompt, a.request.options);
+    if (s.reason == StopReason::kCancelled && expected.size() > a.answer->tokens().size())
+      expected.resize(a.answer->tokens().size());
+    else
+      EXPECT_EQ(s.reason, StopReason::kLength);
+    ASSERT_EQ(a.answer->tokens(), expected) << "request " << &a - all.data();
+    cached += s.cached_tokens > 0;
+    cancelled += s.reason == StopReason::kCancelled;
+    shifted += s.context_shifts > 0;
+  }
+  EXPECT_GT(cached, all.size() / 4);
+  EXPECT_GT(cancelled, 0u);
+  EXPECT_GT(shifted, 0u);
 }
 
 // With the demo model and its real tokenizer: a second turn computes only what is new, and says the same.

@@ -165,13 +165,24 @@ int64_t Scheduler::promised_blocks() const {
 
 // Room for n_tokens in all, to be written from n_stored on. Kept conversations give way.
 bool Scheduler::grow(CachedTokens& cache, int64_t n_tokens) {
+  bool trimmed = false;
   while (true) {
     const int64_t more = more_blocks(cache.table, cache.n_stored, n_tokens);
-    const bool allowed = more == 0 || !options_.kv_room ||
-                         options_.kv_room() / layout_.block_bytes() >= static_cast<uint64_t>(more);
-    if (allowed && cache.table.make_writable(cache.n_stored) && cache.table.reserve(n_tokens)) return true;
-    // Blocks that are free already first, so that the system can give them where they are needed.
-    if (blocks_->trim() == 0 && !kept_.drop_oldest()) return false;
+    if (more == 0) return true;
+    const bool has_addresses = more <= static_cast<int64_t>(blocks_->capacity() - blocks_->in_use());
+    const bool has_room =
+        !options_.kv_room || options_.kv_room() / layout_.block_bytes() >= static_cast<uint64_t>(more);
+    if (has_addresses && has_room && cache.table.make_writable(cache.n_stored) &&
+        cache.table.reserve(n_tokens))
+      return true;
+    // The system can give what is free already where it is needed. Once: an attempt that fails leaves free
+    // blocks, too.
+    if (has_addresses && !trimmed && blocks_->trim() > 0) {
+      trimmed = true;
+      continue;
+    }
+    if (!kept_.drop_oldest()) return false;
+    trimmed = false;
   }
 }
 
