@@ -13,8 +13,9 @@ namespace quipu::jinja {
 
 class Budget {
  public:
-  // The native stack that parsing and rendering may use. Worker threads may have as little as 512 KB and their callers
-  // need some of it; AddressSanitizer's frames are several times as large, and its builds run on 8 MB stacks.
+  // The native stack that parsing and rendering may use. Worker threads may have as little as 512 KB and
+  // their callers need some of it; AddressSanitizer's frames are several times as large, and its builds run
+  // on 8 MB stacks.
 #if defined(__SANITIZE_ADDRESS__)
   static constexpr size_t kStackBytes = 2u << 20;
 #elif defined(__has_feature)
@@ -51,7 +52,8 @@ class Budget {
   }
   void hold(uint64_t bytes) {
     if (bytes > kLiveFactor * limits_.max_output_bytes - live_) [[unlikely]]
-      fail(Fault::kLimit, "the template's values take more than {} bytes", kLiveFactor * limits_.max_output_bytes);
+      fail(Fault::kLimit, "the template's values take more than {} bytes",
+           kLiveFactor * limits_.max_output_bytes);
     live_ += bytes;
   }
   void drop(uint64_t bytes) noexcept { live_ -= bytes < live_ ? bytes : live_; }
@@ -59,7 +61,8 @@ class Budget {
   void check_stack() const {
     const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
     const uintptr_t used = here < stack_base_ ? stack_base_ - here : here - stack_base_;
-    if (used > kStackBytes) [[unlikely]] too_deep();
+    if (used > kStackBytes) [[unlikely]]
+      too_deep();
   }
   void enter() {
     check_stack();

@@ -1,11 +1,11 @@
-// How the interpreter leaves an evaluation that went wrong. Inside this folder that is an exception; Template::parse
-// and Template::render catch it at the border.
+// How the interpreter leaves an evaluation that went wrong. Inside this folder that is an exception;
+// Template::parse and Template::render catch it at the border.
 #pragma once
+
+#include <fmt/format.h>
 
 #include <string>
 #include <utility>
-
-#include <fmt/format.h>
 
 namespace quipu::jinja {
 

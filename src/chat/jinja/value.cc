@@ -80,7 +80,8 @@ size_t String::length() const {
   return length_;
 }
 
-List::List(Heap& heap, std::vector<Value> items, bool group) : Object(heap), items_(std::move(items)), group_(group) {
+List::List(Heap& heap, std::vector<Value> items, bool group)
+    : Object(heap), items_(std::move(items)), group_(group) {
   const uint64_t bytes = items_.capacity() * sizeof(Value);
   heap.budget().check_size(bytes);
   hold(bytes);

@@ -1,7 +1,8 @@
 // The values that a template computes with: Python's, as far as templates can reach them.
 //
-// Plain values lie inside Value; everything else is an Object on the Heap of one render, counted by references. Cycles
-// (a namespace that holds itself, a macro in the scope it closes over) are freed with the heap.
+// Plain values lie inside Value; everything else is an Object on the Heap of one render, counted by
+// references. Cycles (a namespace that holds itself, a macro in the scope it closes over) are freed with the
+// heap.
 //
 // Threads: values belong to one render, on one thread.
 #pragma once
@@ -129,7 +130,9 @@ class Value {
   bool is_number() const { return is_integral() || kind_ == Kind::kFloat; }
 
   bool as_bool() const { return low_ != 0; }
-  Int as_int() const { return static_cast<Int>(static_cast<unsigned __int128>(high_) << 64 | low_); }  // or a bool's
+  Int as_int() const {
+    return static_cast<Int>(static_cast<unsigned __int128>(high_) << 64 | low_);
+  }  // or a bool's
   double as_float() const { return __builtin_bit_cast(double, low_); }
   double to_double() const { return kind_ == Kind::kFloat ? as_float() : static_cast<double>(as_int()); }
   Object* object() const { return reinterpret_cast<Object*>(static_cast<uintptr_t>(low_)); }
@@ -144,6 +147,32 @@ class Value {
   Kind kind_;
   uint64_t low_;
   int64_t high_;
+};
+
+// A counted reference to an object that is no template's value, or whose type is known.
+template <class T>
+class Ref {
+ public:
+  Ref() = default;
+  Ref(T* object) noexcept : object_(object) {  // NOLINT: a plain pointer is one
+    if (object_ != nullptr) object_->retain();
+  }
+  Ref(const Ref& other) noexcept : Ref(other.object_) {}
+  Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  Ref& operator=(Ref other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~Ref() {
+    if (object_ != nullptr) object_->release();
+  }
+  T* get() const { return object_; }
+  T* operator->() const { return object_; }
+  T& operator*() const { return *object_; }
+  explicit operator bool() const { return object_ != nullptr; }
+
+ private:
+  T* object_ = nullptr;
 };
 
 class String final : public Object {
@@ -166,7 +195,9 @@ class Undefined final : public Object {
       : Object(heap), message_(std::move(message)), security_(security) {
     hold(message_.capacity());
   }
-  [[noreturn]] void raise() const { throw Failure{security_ ? Fault::kSecurity : Fault::kUndefined, message_, 0}; }
+  [[noreturn]] void raise() const {
+    throw Failure{security_ ? Fault::kSecurity : Fault::kUndefined, message_, 0};
+  }
 
  private:
   std::string message_;
@@ -243,6 +274,26 @@ struct Cycler final : public Object {
 inline const std::string& text_of(const Value& v) { return v.as<String>().bytes(); }
 inline const std::vector<Value>& items_of(const Value& v) { return v.as<List>().items(); }
 inline bool is_markup(const Value& v) { return v.is_string() && v.as<String>().markup(); }
+inline Value make_string(Heap& heap, std::string text) {
+  return Value::of(Kind::kString, new String(heap, std::move(text), false));
+}
+inline Value make_markup(Heap& heap, std::string text) {
+  return Value::of(Kind::kString, new String(heap, std::move(text), true));
+}
+// A string that is Markup if `like` is.
+inline Value make_string_like(const Value& like, std::string text) {
+  return Value::of(Kind::kString, new String(like.object()->heap(), std::move(text), is_markup(like)));
+}
+inline Value make_list(Heap& heap, std::vector<Value> items) {
+  return Value::of(Kind::kList, new List(heap, std::move(items)));
+}
+inline Value make_tuple(Heap& heap, std::vector<Value> items) {
+  return Value::of(Kind::kTuple, new List(heap, std::move(items)));
+}
+inline Value make_dict(Heap& heap) { return Value::of(Kind::kDict, new Dict(heap)); }
+inline Value make_undefined(Heap& heap, std::string message) {
+  return Value::of(Kind::kUndefined, new Undefined(heap, std::move(message), false));
+}
 inline bool is_sequence(const Value& v) { return v.is(Kind::kList) || v.is(Kind::kTuple); }
 
 }  // namespace quipu::jinja
