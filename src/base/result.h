@@ -21,7 +21,7 @@ enum class Code {
   kInternal,
 };
 
-const char* code_name(Code code);
+const char* code_name(Code code);  // as protocols write it: "invalid_argument"
 
 // One sentence a user can act on, and the field, tensor or file at fault (may be empty).
 struct Error {

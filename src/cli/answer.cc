@@ -18,8 +18,8 @@ const Json& options_of(const Json& request) {
 
 }  // namespace
 
-Result<Answer> stream_answer(RunnerConnection& runner, const Json& request, const ViewOptions& view, int64_t num_ctx,
-                             Console& console) {
+Result<Answer> stream_answer(RunnerConnection& runner, const Json& request, const ViewOptions& view,
+                             int64_t num_ctx, Console& console) {
   Answer answer;
   std::optional<WordWrap> wrap;
   if (view.word_wrap && console.out_has_cursor()) wrap.emplace(console.columns());

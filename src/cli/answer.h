@@ -19,9 +19,9 @@ struct ViewOptions {
   bool verbose = false;
 };
 
-// Sends the request and prints the answer as it comes, then two newlines. After that it says on standard error how the
-// answer ended, where that is unusual, and with `verbose` timings and memory.
-Result<Answer> stream_answer(RunnerConnection& runner, const Json& request, const ViewOptions& view, int64_t num_ctx,
-                             Console& console);
+// Sends the request and prints the answer as it comes, then two newlines. After that it says on standard
+// error how the answer ended, where that is unusual, and with `verbose` timings and memory.
+Result<Answer> stream_answer(RunnerConnection& runner, const Json& request, const ViewOptions& view,
+                             int64_t num_ctx, Console& console);
 
 }  // namespace quipu::cli

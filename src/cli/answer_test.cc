@@ -1,9 +1,9 @@
 #include "cli/answer.h"
 
-#include <csignal>
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
+
+#include <csignal>
 
 #include "cli/chat_session.h"
 #include "cli/test_console.h"
@@ -29,7 +29,8 @@ TEST(Answer, TextAsItComesThenTwoNewlines) {
 TEST(Answer, VerboseGoesToStandardError) {
   CapturedConsole c;
   FakeRunner runner;
-  runner.replies.push_back({.pieces = {"x"}, .done = {{"stop", "eos"}, {"prompt_tokens", 9}, {"total_ns", 1000}}});
+  runner.replies.push_back(
+      {.pieces = {"x"}, .done = {{"stop", "eos"}, {"prompt_tokens", 9}, {"total_ns", 1000}}});
   ASSERT_TRUE(stream_answer(runner, Json::object(), {.verbose = true}, 4096, c.console()));
   EXPECT_EQ(c.take_out(), "x\n\n");
   const std::string err = c.take_err();
@@ -101,13 +102,15 @@ TEST(ChatSession, TellsOnceAboutEveryMessageLeftOut) {
   CapturedConsole c;
   FakeRunner runner;
   ChatSession chat;
-  for (int dropped : {0, 2, 2, 4}) runner.replies.push_back({.done = {{"stop", "eos"}, {"dropped_messages", dropped}}});
+  for (int dropped : {0, 2, 2, 4})
+    runner.replies.push_back({.done = {{"stop", "eos"}, {"dropped_messages", dropped}}});
   std::string told;
   for (int i = 0; i < 4; ++i) {
     ASSERT_TRUE(chat.ask("x", runner, {}, 256, c.console()));
     told += c.take_err() + "|";
   }
-  const std::string two = "The conversation no longer fits num_ctx 256: the 2 oldest messages were dropped.\n";
+  const std::string two =
+      "The conversation no longer fits num_ctx 256: the 2 oldest messages were dropped.\n";
   EXPECT_EQ(told, "|" + two + "||" + two + "|");
 }
 

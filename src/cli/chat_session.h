@@ -23,10 +23,10 @@ class ChatSession {
   std::string system() const;  // the latest; empty: none
   void clear();                // all but the latest system message
 
-  // Asks and prints the answer. What was answered is kept, in part if it was cancelled; a question that got nothing is
-  // forgotten. When the runner had to leave out older messages than before, the user is told.
-  Result<Answer> ask(const std::string& text, RunnerConnection& runner, const ViewOptions& view, int64_t num_ctx,
-                     Console& console);
+  // Asks and prints the answer. What was answered is kept, in part if it was cancelled; a question that got
+  // nothing is forgotten. When the runner had to leave out older messages than before, the user is told.
+  Result<Answer> ask(const std::string& text, RunnerConnection& runner, const ViewOptions& view,
+                     int64_t num_ctx, Console& console);
 
   const std::vector<Message>& messages() const { return messages_; }
   Json request() const;

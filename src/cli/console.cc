@@ -1,12 +1,13 @@
 #include "cli/console.h"
 
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 
 #include "cli/render.h"
 
@@ -14,10 +15,12 @@ namespace quipu::cli {
 
 namespace {
 
-// A prompt longer than this fits no context; without a limit `quipu run FILE < /dev/zero` would take all memory.
+// A prompt longer than this fits no context; without a limit `quipu run FILE < /dev/zero` would take all
+// memory.
 constexpr size_t kMostInput = size_t{256} << 20;
 
-// Up to this many bytes a pipe that is ready takes in one go, so a write never blocks out of reach of a signal.
+// Up to this many bytes a pipe that is ready takes in one go, so a write never blocks out of reach of a
+// signal.
 constexpr size_t kWriteChunk = 4096;
 
 }  // namespace
@@ -66,6 +69,12 @@ bool Console::out(std::string_view text) {
 void Console::err(std::string_view text) { write_all(err_, text); }
 
 void Console::err_line(std::string_view text) { err(printable(text) + "\n"); }
+
+void Console::report(const Error& e) {
+  std::string text = e.message;
+  if (e.code != Code::kOutOfMemory) std::replace(text.begin(), text.end(), '\n', ' ');
+  err_line("Error: " + text);
+}
 
 Result<std::string> Console::read_input() {
   std::string all;

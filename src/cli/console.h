@@ -1,4 +1,5 @@
-// Standard input, output and error of the program: what they are connected to, and writing that a signal can end.
+// Standard input, output and error of the program: what they are connected to, and writing that a signal can
+// end.
 //
 // Threads: the main thread only.
 #pragma once
@@ -24,12 +25,14 @@ class Console {
   bool colour() const { return out_has_cursor() && colour_; }
   int columns() const;  // of standard output; 80 where it has none
 
-  // Writes everything, unless a signal comes while the other side takes nothing, or the other side fails for good: false.
+  // Writes everything, unless a signal comes while the other side takes nothing, or the other side fails for
+  // good: false.
   bool out(std::string_view text);
   void err(std::string_view text);
   // One sentence on standard error, without control characters that a file may have smuggled in.
   void err_line(std::string_view text);
-  void report(const Error& e) { err_line("Error: " + e.message); }
+  // "Error: " and the sentence on one line; where a plan does not fit (kOutOfMemory) its table stands below.
+  void report(const Error& e);
 
   // 0, or the errno of the write to standard output that failed.
   int out_error() const { return out_error_; }

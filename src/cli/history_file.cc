@@ -1,11 +1,11 @@
 #include "cli/history_file.h"
 
-#include <cstdio>
-#include <fstream>
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
 
 #include "cli/console.h"
 
@@ -16,9 +16,12 @@ namespace {
 std::string escaped(std::string_view line) {
   std::string out;
   for (char c : line) {
-    if (c == '\\') out += "\\\\";
-    else if (c == '\n') out += "\\n";
-    else out += c;
+    if (c == '\\')
+      out += "\\\\";
+    else if (c == '\n')
+      out += "\\n";
+    else
+      out += c;
   }
   return out;
 }
@@ -56,7 +59,7 @@ HistoryFile HistoryFile::from_environment() {
 
 std::vector<std::string> HistoryFile::read() const {
   std::vector<std::string> lines;
-  struct stat facts {};
+  struct stat facts{};
   if (path_.empty() || stat(path_.c_str(), &facts) != 0 || !S_ISREG(facts.st_mode)) return lines;
   std::ifstream in(path_);
   for (std::string line; std::getline(in, line);) {
@@ -68,8 +71,9 @@ std::vector<std::string> HistoryFile::read() const {
 
 void HistoryFile::append(std::string_view line) const {
   if (path_.empty()) return;
-  struct stat facts {};
-  if (lstat(path_.c_str(), &facts) == 0 && !S_ISREG(facts.st_mode)) return;  // a link to /dev/null says: no history
+  struct stat facts{};
+  if (lstat(path_.c_str(), &facts) == 0 && !S_ISREG(facts.st_mode))
+    return;  // a link to /dev/null says: no history
   std::vector<std::string> lines = read();
   lines.emplace_back(line);
   if (lines.size() > kMostLines) lines.erase(lines.begin());

@@ -1,7 +1,8 @@
 // The last lines typed in conversations, kept between them.
 //
-// One line each; a newline inside is written \n, a backslash \\. The file is replaced as a whole, so two programs can
-// write it at the same time without harm. What cannot be read or written is left alone: history is a convenience.
+// One line each; a newline inside is written \n, a backslash \\. The file is replaced as a whole, so two
+// programs can write it at the same time without harm. What cannot be read or written is left alone: history
+// is a convenience.
 #pragma once
 
 #include <string>

@@ -1,11 +1,11 @@
 #include "cli/history_file.h"
 
-#include <cstdlib>
-#include <filesystem>
-
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
 
 namespace quipu::cli {
 
@@ -29,7 +29,7 @@ TEST_F(History, KeepsLinesInOrderAndPrivate) {
   file.append("first");
   file.append("two\nlines \\n");
   EXPECT_EQ(file.read(), (std::vector<std::string>{"first", "two\nlines \\n"}));
-  struct stat facts {};
+  struct stat facts{};
   ASSERT_EQ(stat(path.c_str(), &facts), 0);
   EXPECT_EQ(facts.st_mode & 0777, 0600u);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);  // no leftovers

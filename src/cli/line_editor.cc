@@ -1,14 +1,14 @@
 #include "cli/line_editor.h"
 
-#include <cerrno>
-#include <clocale>
-#include <cstdio>
-#include <cstring>
-
 #include <histedit.h>
 #include <langinfo.h>
 #include <poll.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <clocale>
+#include <cstdio>
+#include <cstring>
 
 #include "cli/external_editor.h"
 #include "cli/render.h"
@@ -39,8 +39,8 @@ void use_utf8_locale() {
   if (std::strcmp(nl_langinfo(CODESET), "UTF-8") != 0) std::setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-// Terminals send a pasted newline as CR; the line discipline swaps CR and LF while a line is edited. One of either, or the
-// pair in either order, is one newline.
+// Terminals send a pasted newline as CR; the line discipline swaps CR and LF while a line is edited. One of
+// either, or the pair in either order, is one newline.
 std::wstring clean_paste(std::wstring_view text) {
   std::wstring out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -218,7 +218,9 @@ void LineEditor::Impl::bind_keys() {
   add(L"quipu-paste", L"Insert pasted text", &paste);
   add(L"quipu-end", L"Leave, or delete a character", &end_or_delete);
   add(L"quipu-editor", L"Open an editor", &open_editor);
-  const auto bind = [&](const wchar_t* key, const wchar_t* function) { el_wset(edit, EL_BIND, key, function, nullptr); };
+  const auto bind = [&](const wchar_t* key, const wchar_t* function) {
+    el_wset(edit, EL_BIND, key, function, nullptr);
+  };
   bind(L"^J", L"ed-newline");
   bind(L"^M", L"quipu-newline");  // the key Ctrl-J: see clean_paste
   bind(L"^I", L"quipu-tab");
@@ -246,7 +248,8 @@ bool LineEditor::Impl::start() {
   el_wset(edit, EL_CLIENTDATA, this);
   el_wset(edit, EL_PROMPT, &prompt_of);
   el_wset(edit, EL_EDITOR, L"emacs");
-  el_wset(edit, EL_SIGNAL, 1);  // for a resized window and Ctrl-Z; the others are blocked and come through SignalWatch
+  el_wset(edit, EL_SIGNAL,
+          1);  // for a resized window and Ctrl-Z; the others are blocked and come through SignalWatch
   el_wset(edit, EL_HIST, history_w, history);
   el_wset(edit, EL_GETCFN, &get_char);
   bind_keys();
@@ -269,6 +272,9 @@ LineSource::Line LineEditor::read(const std::string& prompt, const std::string& 
   s.hint_due = true;
   s.outcome = Outcome::kLine;
   if (s.console.out_has_cursor()) s.console.out("\x1b[?2004h");  // mark what is pasted
+  // Left to itself libedit prints the prompt first: what is typed at once would be taken, and echoed, as in a
+  // plain terminal.
+  el_wset(s.edit, EL_PREP_TERM, 1);
   int length = 0;
   const wchar_t* got = el_wgets(s.edit, &length);
   if (s.console.out_has_cursor()) s.console.out("\x1b[?2004l");

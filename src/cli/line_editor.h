@@ -1,5 +1,5 @@
-// Editing a line on the terminal, with libedit: Emacs keys, history, multi-line paste, Ctrl-J for a newline, Ctrl-G for
-// an editor of the user's own.
+// Editing a line on the terminal, with libedit: Emacs keys, history, multi-line paste, Ctrl-J for a newline,
+// Ctrl-G for an editor of the user's own.
 //
 // Threads: the main thread, one instance at a time; standard input must be a terminal.
 #pragma once

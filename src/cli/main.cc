@@ -1,4 +1,8 @@
 // The program: finds the command and hands it the rest of the line.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <array>
 #include <exception>
 #include <iostream>
@@ -6,10 +10,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "cli/run_command.h"
@@ -35,8 +35,10 @@ struct Command {
 constexpr std::array kCommands = {
     Command{"run", "FILE [PROMPT...]", "Chat with a model, or answer one prompt", run_command},
 #if QUIPU_HAS_RUNNER
-    Command{"plan", "FILE", "What a model will take, category by category, before it is loaded", workbench::plan_command},
-    Command{"bench", "FILE", "Speed of a model, beside what this machine can do at most", workbench::bench_command},
+    Command{"plan", "FILE", "What a model will take, category by category, before it is loaded",
+            workbench::plan_command},
+    Command{"bench", "FILE", "Speed of a model, beside what this machine can do at most",
+            workbench::bench_command},
     Command{"tokenize", "FILE [TEXT]", "Text to tokens and back", workbench::tokenize_command},
     Command{"logits", "FILE", "Logits of given tokens, to a file", workbench::logits_command},
     Command{"perplexity", "FILE TEXT_FILE", "Perplexity of a text", workbench::perplexity_command},
@@ -51,7 +53,8 @@ std::string help() {
       "  quipu COMMAND [ARGUMENTS...] [flags]\n\n"
       "Commands:\n";
   for (const Command& c : kCommands)
-    if (c.help != nullptr) out += fmt::format("  {:<28} {}\n", fmt::format("{} {}", c.name, c.arguments), c.help);
+    if (c.help != nullptr)
+      out += fmt::format("  {:<28} {}\n", fmt::format("{} {}", c.name, c.arguments), c.help);
   out += fmt::format("  {:<28} {}\n", "help [COMMAND]", "This page, or a command's");
   out +=
       "\nFlags:\n"
@@ -86,7 +89,8 @@ int dispatch(std::vector<std::string> args) {
   }
   const Command* command = find(args[0]);
   if (command == nullptr) {
-    if (args[0].starts_with('-')) return usage(fmt::format("unknown flag: {} (quipu --help lists them)", args[0]));
+    if (args[0].starts_with('-'))
+      return usage(fmt::format("unknown flag: {} (quipu --help lists them)", args[0]));
     return usage(fmt::format("unknown command \"{}\" for \"quipu\"", args[0]));
   }
   return command->run(std::span<const std::string>(args).subspan(1));

@@ -1,10 +1,10 @@
 #include "cli/render.h"
 
-#include <algorithm>
-#include <array>
-
 #include <fmt/format.h>
 #include <utf8proc.h>
+
+#include <algorithm>
+#include <array>
 
 #include "cli/console.h"
 

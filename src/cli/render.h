@@ -1,4 +1,5 @@
-// How text gets onto a terminal: without control characters, wrapped at words, with a spinner while nothing comes.
+// How text gets onto a terminal: without control characters, wrapped at words, with a spinner while nothing
+// comes.
 #pragma once
 
 #include <cstddef>
@@ -12,15 +13,17 @@ class Console;
 // Columns that a code point takes on a terminal: 0, 1 or 2.
 int code_point_width(char32_t c);
 
-// The next code point of `text`, which must not be empty; *length gets its bytes. Bytes that are no UTF-8 give U+FFFD.
+// The next code point of `text`, which must not be empty; *length gets its bytes. Bytes that are no UTF-8
+// give U+FFFD.
 char32_t decode_utf8(std::string_view text, size_t* length);
 std::string encode_utf8(char32_t c);
 
-// The text without control characters other than newline and tab: what a model or a file says must not drive the terminal.
+// The text without control characters other than newline and tab: what a model or a file says must not drive
+// the terminal.
 std::string printable(std::string_view text);
 
-// Breaks lines between words as the text streams in. A word that turns out too long for its line is taken back and
-// written again on the next one, so nothing is held back.
+// Breaks lines between words as the text streams in. A word that turns out too long for its line is taken
+// back and written again on the next one, so nothing is held back.
 class WordWrap {
  public:
   // The margin keeps the cursor away from the edge, where terminals differ in when they wrap themselves.
@@ -39,7 +42,8 @@ class WordWrap {
   int word_width_ = 0;
 };
 
-// A turning sign on standard error, for terminals. tick() about every 100 ms; clear() before anything else is written.
+// A turning sign on standard error, for terminals. tick() about every 100 ms; clear() before anything else is
+// written.
 class Spinner {
  public:
   Spinner(Console& console, std::string label);

@@ -6,7 +6,8 @@ namespace quipu::cli {
 
 namespace {
 
-// What a terminal shows after the escape sequences that WordWrap uses (cursor left, erase to the end of the line).
+// What a terminal shows after the escape sequences that WordWrap uses (cursor left, erase to the end of the
+// line).
 std::string screen(const std::string& written) {
   std::vector<std::u32string> lines(1);
   for (size_t at = 0; at < written.size();) {
@@ -71,12 +72,15 @@ TEST(WordWrap, CountsColumnsNotBytes) {
 }
 
 TEST(WordWrap, StreamingGivesTheSameScreen) {
-  const std::string text = "The quick brown fox, naïve 日本語 words and averyveryverylongwordindeed.\nNext\tline  with   spaces";
-  for (int columns = 1; columns < 40; ++columns) EXPECT_EQ(wrapped(columns, text), wrapped(columns, text, true)) << columns;
+  const std::string text =
+      "The quick brown fox, naïve 日本語 words and averyveryverylongwordindeed.\nNext\tline  with   spaces";
+  for (int columns = 1; columns < 40; ++columns)
+    EXPECT_EQ(wrapped(columns, text), wrapped(columns, text, true)) << columns;
 }
 
 TEST(WordWrap, NoLineIsLongerThanAllowed) {
-  const std::string text = "Lorem ipsum dolor sit amet, 日本語 consectetur adipiscingelitseddoeiusmodtempor incididunt";
+  const std::string text =
+      "Lorem ipsum dolor sit amet, 日本語 consectetur adipiscingelitseddoeiusmodtempor incididunt";
   for (int columns = 2; columns < 50; ++columns) {
     int width = 0;
     const std::string shown = wrapped(columns, text);
@@ -99,7 +103,7 @@ TEST(Printable, ControlCharactersDoNotReachTheTerminal) {
   EXPECT_EQ(printable("line\n\ttab"), "line\n\ttab");
   EXPECT_EQ(printable("\xc2\x9b"
                       "31m"),
-            "31m");                                          // the one-character form of ESC [
+            "31m");  // the one-character form of ESC [
   EXPECT_EQ(printable("grün 日本 🙂"), "grün 日本 🙂");
   EXPECT_EQ(printable("bad\xff!"), "bad\uFFFD!");
 }

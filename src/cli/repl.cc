@@ -13,7 +13,8 @@ namespace quipu::cli {
 namespace {
 
 constexpr const char* kHint = "Send a message (/? for help)";
-constexpr const char* kNoStore = "There are no named models yet: start `quipu run` with the path of a GGUF file.";
+constexpr const char* kNoStore =
+    "There are no named models yet: start `quipu run` with the path of a GGUF file.";
 
 bool blank(const std::string& s) { return s.find_first_not_of(" \t\r\n") == std::string::npos; }
 
@@ -76,7 +77,8 @@ int Repl::run() {
 bool Repl::take_line(const std::string& line) {
   if (pending_ == Pending::kNone) {
     // A pasted text that begins with a slash is a text; only a system message may span lines.
-    const bool is_command = line.starts_with('/') && (line.find('\n') == std::string::npos || line.starts_with("/set system "));
+    const bool is_command =
+        line.starts_with('/') && (line.find('\n') == std::string::npos || line.starts_with("/set system "));
     if (is_command) return command(without_end(line));
     pending_ = Pending::kMessage;
   }
@@ -102,16 +104,22 @@ void Repl::ask(const std::string& text) {
   if (!answer) console_.report(answer.error());
 }
 
-void Repl::unknown(const std::string& line) { say(fmt::format("Unknown command '{}'. Type /? for help", line)); }
+void Repl::unknown(const std::string& line) {
+  say(fmt::format("Unknown command '{}'. Type /? for help", line));
+}
 
 bool Repl::command(const std::string& line) {
   const std::vector<std::string> words = words_of(line);
   const std::string& name = words[0];
   if (name == "/bye" || name == "/exit") return false;
-  if (name == "/set") set(line, words);
-  else if (name == "/show") show(line, words);
-  else if (name == "/?" || name == "/help") help(words);
-  else if (name == "/list" || name == "/load" || name == "/save") say(kNoStore);
+  if (name == "/set")
+    set(line, words);
+  else if (name == "/show")
+    show(line, words);
+  else if (name == "/?" || name == "/help")
+    help(words);
+  else if (name == "/list" || name == "/load" || name == "/save")
+    say(kNoStore);
   else if (name == "/clear") {
     chat_.clear();
     say("Cleared session context");
@@ -123,10 +131,14 @@ bool Repl::command(const std::string& line) {
 
 void Repl::help(const std::vector<std::string>& words) {
   const std::string topic = words.size() > 1 ? words[1] : "";
-  if (topic == "set" || topic == "/set") console_.err(set_help_page());
-  else if (topic == "show" || topic == "/show") console_.err(show_help_page());
-  else if (topic == "shortcut" || topic == "shortcuts") console_.err(shortcuts_help_page());
-  else console_.err(help_page());
+  if (topic == "set" || topic == "/set")
+    console_.err(set_help_page());
+  else if (topic == "show" || topic == "/show")
+    console_.err(show_help_page());
+  else if (topic == "shortcut" || topic == "shortcuts")
+    console_.err(shortcuts_help_page());
+  else
+    console_.err(help_page());
 }
 
 void Repl::set(const std::string& line, const std::vector<std::string>& words) {
@@ -183,7 +195,9 @@ void Repl::set_parameter(const std::vector<std::string>& words) {
     console_.err(parameters_help_page());
     return;
   }
-  const auto refuse = [&](const std::string& why) { say(fmt::format("Couldn't set parameter: \"{}\"", why)); };
+  const auto refuse = [&](const std::string& why) {
+    say(fmt::format("Couldn't set parameter: \"{}\"", why));
+  };
   const std::string& name = words[2];
   const std::vector<std::string> values(words.begin() + 3, words.end());
   const RunOption* option = find_run_option(name);
@@ -202,7 +216,8 @@ void Repl::set_parameter(const std::vector<std::string>& words) {
   }
   const int64_t trained = number_of(info_, "n_ctx_train");
   if (name == "num_ctx" && trained > 0 && value->get<int64_t>() > trained)
-    return refuse(fmt::format("num_ctx {} is more than the {} tokens this model was trained for", value->get<int64_t>(), trained));
+    return refuse(fmt::format("num_ctx {} is more than the {} tokens this model was trained for",
+                              value->get<int64_t>(), trained));
   chat_.options[name] = *value;
   say(fmt::format("Set parameter '{}' to '{}'", name, show_value(*value)));
 }
@@ -211,13 +226,16 @@ void Repl::show_parameters() {
   say("Model defined parameters:\n  No additional parameters were specified for this model.\n");
   if (chat_.options.empty()) return;
   say("User defined parameters:");
-  for (const auto& [name, value] : chat_.options.items()) say(fmt::format("  {:<30} {}", name, show_value(value)));
+  for (const auto& [name, value] : chat_.options.items())
+    say(fmt::format("  {:<30} {}", name, show_value(value)));
   say("");
 }
 
 void Repl::show(const std::string& line, const std::vector<std::string>& words) {
   const std::string what = words.size() > 1 ? words[1] : "";
-  const auto text_or = [&](const std::string& text, const char* none) { say(text.empty() ? none : text + "\n"); };
+  const auto text_or = [&](const std::string& text, const char* none) {
+    say(text.empty() ? none : text + "\n");
+  };
   if (what.empty()) {
     console_.err(show_help_page());
   } else if (what == "info") {
@@ -232,7 +250,8 @@ void Repl::show(const std::string& line, const std::vector<std::string>& words) 
     text_or(chat_.system(), "No system message was specified for this model.");
   } else if (what == "template") {
     const std::string& own = chat_.template_text;
-    text_or(own.empty() ? text_of(info_, "chat_template") : own, "No prompt template was specified for this model.");
+    text_or(own.empty() ? text_of(info_, "chat_template") : own,
+            "No prompt template was specified for this model.");
   } else {
     unknown(line);
   }

@@ -1,4 +1,5 @@
-// The conversation at the terminal: reads lines, obeys the commands that start with a slash, asks the model the rest.
+// The conversation at the terminal: reads lines, obeys the commands that start with a slash, asks the model
+// the rest.
 #pragma once
 
 #include <string>

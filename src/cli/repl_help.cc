@@ -71,11 +71,11 @@ std::string shortcuts_help_page() {
 }
 
 std::string parameters_help_page() {
-  std::string out = "Available Parameters:\n";
+  std::string out = "Available Parameters, each as /set parameter NAME VALUE:\n";
   for (const RunOption& o : run_options()) {
     if (o.at_load) continue;
     const char* more = o.kind == OptionKind::kTexts ? " ..." : "";
-    out += fmt::format("  {:<38} {}\n", fmt::format("/set parameter {} <{}>{}", o.name, kind_name(o.kind), more), o.help);
+    out += fmt::format("  {:<25} {}\n", fmt::format("{} <{}>{}", o.name, kind_name(o.kind), more), o.help);
   }
   return out + "\n";
 }

@@ -14,7 +14,9 @@ double per_second(int64_t n, int64_t ns) { return static_cast<double>(n) * 1e9 /
 
 using Rows = std::vector<std::vector<std::string>>;
 
-// Ollama's layout: title indented by two, rows by four, every cell padded to its column and followed by four spaces.
+// Ollama's layout: title indented by two, rows by four, every cell padded to its column and followed by four
+// spaces. A long path pads nothing, or every row would fill a line of its own on a narrow terminal.
+constexpr size_t kWidest = 40;
 std::string block(std::string_view title, const Rows& rows) {
   std::vector<size_t> widths;
   for (const auto& row : rows)
@@ -25,7 +27,8 @@ std::string block(std::string_view title, const Rows& rows) {
   std::string out = fmt::format("  {}\n", title);
   for (const auto& row : rows) {
     out += "    ";
-    for (size_t i = 0; i < row.size(); ++i) out += fmt::format("{:<{}}    ", row[i], widths[i]);
+    for (size_t i = 0; i < row.size(); ++i)
+      out += fmt::format("{:<{}}    ", row[i], std::min(widths[i], kWidest));
     out += "\n";
   }
   return out + "\n";
@@ -52,7 +55,8 @@ Rows option_rows(const Json& options) {
   Rows rows;
   for (const auto& [name, value] : options.items()) {
     if (value.is_array())
-      for (const Json& v : value) rows.push_back({name, v.dump(-1, ' ', false, Json::error_handler_t::replace)});
+      for (const Json& v : value)
+        rows.push_back({name, v.dump(-1, ' ', false, Json::error_handler_t::replace)});
     else
       rows.push_back({name, show_value(value)});
   }
@@ -85,7 +89,9 @@ std::string text_of(const Json& object, const char* key) {
 
 std::string metrics_text(const Json& done, int64_t load_ns) {
   std::string out;
-  const auto line = [&](std::string_view label, std::string value) { out += fmt::format("{:<22}{}\n", label, value); };
+  const auto line = [&](std::string_view label, std::string value) {
+    out += fmt::format("{:<22}{}\n", label, value);
+  };
   const auto duration = [&](std::string_view label, int64_t ns) {
     if (ns > 0) line(label, format_duration_ns(ns));
   };
@@ -113,31 +119,37 @@ std::string memory_text(const Json& memory) {
   for (const auto& [name, category] : memory.items()) {
     if (!category.is_object()) continue;
     if (number_of(category, "planned") == 0 && number_of(category, "measured") == 0) continue;
-    out += fmt::format("  {:<12}{:>12}{:>12}\n", name, bytes_of(category, "planned"), bytes_of(category, "measured"));
+    out += fmt::format("  {:<12}{:>12}{:>12}\n", name, bytes_of(category, "planned"),
+                       bytes_of(category, "measured"));
   }
   if (memory.contains("unexplained")) {
     const int64_t rest = number_of(memory, "unexplained");
     const uint64_t size = rest < 0 ? ~static_cast<uint64_t>(rest) + 1 : static_cast<uint64_t>(rest);
-    out += fmt::format("  {:<12}{:>12}{:>12}\n", "unexplained", "", (rest < 0 ? "-" : "") + format_bytes(size));
+    out +=
+        fmt::format("  {:<12}{:>12}{:>12}\n", "unexplained", "", (rest < 0 ? "-" : "") + format_bytes(size));
   }
   return out;
 }
 
 std::string stop_notice(const Json& done, int64_t num_ctx, const Json& options) {
   const std::string stop = text_of(done, "stop");
-  if (stop == "context") return fmt::format("The context of {} tokens is full: the answer ends here.", num_ctx);
-  if (stop == "repetition") return "The answer only repeated itself and was ended (--no-repeat-guard lets it go on).";
+  if (stop == "context")
+    return fmt::format("The context of {} tokens is full: the answer ends here.", num_ctx);
+  if (stop == "repetition")
+    return "The answer only repeated itself and was ended (--no-repeat-guard lets it go on).";
   if (stop == "memory") return "There is no memory left for a longer answer: it ends here.";
   if (stop == "time") {
     const auto it = options.find("max_seconds");
-    return it == options.end() ? "The time limit is reached: the answer ends here."
-                               : fmt::format("The time limit of {} s is reached: the answer ends here.", show_value(*it));
+    return it == options.end()
+               ? "The time limit is reached: the answer ends here."
+               : fmt::format("The time limit of {} s is reached: the answer ends here.", show_value(*it));
   }
   return {};
 }
 
 std::string dropped_notice(int64_t messages, int64_t num_ctx) {
-  const std::string which = messages == 1 ? "oldest message was" : fmt::format("{} oldest messages were", messages);
+  const std::string which =
+      messages == 1 ? "oldest message was" : fmt::format("{} oldest messages were", messages);
   return fmt::format("The conversation no longer fits num_ctx {}: the {} dropped.", num_ctx, which);
 }
 
@@ -147,7 +159,8 @@ std::string parameter_count(uint64_t n) {
     const char* name;
     int decimals;
   };
-  static constexpr std::array kUnits = {Unit{1'000'000'000, "B", 1}, Unit{1'000'000, "M", 2}, Unit{1'000, "K", 0}};
+  static constexpr std::array kUnits = {Unit{1'000'000'000, "B", 1}, Unit{1'000'000, "M", 2},
+                                        Unit{1'000, "K", 0}};
   for (const Unit& u : kUnits) {
     if (n < u.size) continue;
     if (n % u.size == 0 || u.decimals == 0) return fmt::format("{}{}", n / u.size, u.name);
@@ -156,9 +169,11 @@ std::string parameter_count(uint64_t n) {
   return fmt::format("{}", n);
 }
 
-std::string info_text(const Json& info, const std::string& file, const std::string& system, const Json& options) {
+std::string info_text(const Json& info, const std::string& file, const std::string& system,
+                      const Json& options) {
   Rows model = {{"architecture", text_of(info, "architecture")},
-                {"parameters", parameter_count(static_cast<uint64_t>(std::max<int64_t>(number_of(info, "parameters"), 0)))},
+                {"parameters",
+                 parameter_count(static_cast<uint64_t>(std::max<int64_t>(number_of(info, "parameters"), 0)))},
                 {"context length", fmt::format("{}", number_of(info, "n_ctx_train"))},
                 {"embedding length", fmt::format("{}", number_of(info, "embedding_length"))},
                 {"quantization", text_of(info, "quantization")}};
@@ -167,17 +182,22 @@ std::string info_text(const Json& info, const std::string& file, const std::stri
   if (!options.empty()) out += block("Parameters", option_rows(options));
   if (const Rows rows = head_of(system); !rows.empty()) out += block("System", rows);
   if (const Rows rows = head_of(text_of(info, "license")); !rows.empty()) out += block("License", rows);
-  out += block("Runner", {{"file", file},
-                          {"size", format_bytes(static_cast<uint64_t>(std::max<int64_t>(number_of(info, "file_bytes"), 0)))},
-                          {"num_ctx", fmt::format("{}", number_of(info, "num_ctx"))},
-                          {"KV cache", text_of(info, "kv_cache_type")},
-                          {"threads", fmt::format("{}", number_of(info, "threads"))},
-                          {"kernels", text_of(info, "isa")}});
+  out += block(
+      "Runner",
+      {{"file", file},
+       {"size", format_bytes(static_cast<uint64_t>(std::max<int64_t>(number_of(info, "file_bytes"), 0)))},
+       {"num_ctx", fmt::format("{}", number_of(info, "num_ctx"))},
+       {"KV cache", text_of(info, "kv_cache_type")},
+       {"threads", fmt::format("{}", number_of(info, "threads"))},
+       {"kernels", text_of(info, "isa")}});
   return out;
 }
 
-std::string modelfile_text(const Json& info, const std::string& file, const std::string& system, const Json& options) {
-  std::string out = fmt::format("# The file is run as it is; its chat template stands in the file itself (/show template).\nFROM {}\n", file);
+std::string modelfile_text(const Json& info, const std::string& file, const std::string& system,
+                           const Json& options) {
+  std::string out = fmt::format(
+      "# The file is run as it is; its chat template stands in the file itself (/show template).\nFROM {}\n",
+      file);
   const auto quoted = [](const std::string& text) { return fmt::format("\"\"\"{}\"\"\"", text); };
   if (!system.empty()) out += fmt::format("SYSTEM {}\n", quoted(system));
   for (const auto& row : option_rows(options)) out += fmt::format("PARAMETER {} {}\n", row[0], row[1]);

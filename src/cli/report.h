@@ -22,10 +22,12 @@ std::string dropped_notice(int64_t messages, int64_t num_ctx);
 std::string parameter_count(uint64_t n);
 
 // The blocks of `/show info`. `options` are what the user has set.
-std::string info_text(const Json& info, const std::string& file, const std::string& system, const Json& options);
+std::string info_text(const Json& info, const std::string& file, const std::string& system,
+                      const Json& options);
 
 // `/show modelfile`: what can be said of a file without a store.
-std::string modelfile_text(const Json& info, const std::string& file, const std::string& system, const Json& options);
+std::string modelfile_text(const Json& info, const std::string& file, const std::string& system,
+                           const Json& options);
 
 // A field of an object, or the fallback where it is missing or of another type.
 int64_t number_of(const Json& object, const char* key, int64_t fallback = 0);

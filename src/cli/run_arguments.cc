@@ -11,7 +11,8 @@ namespace quipu::cli {
 
 namespace {
 
-// What is no run option. kSwitch takes =true or =false at most, kValue takes a value, kMaybe one after = only.
+// What is no run option. kSwitch takes =true or =false at most, kValue takes a value, kMaybe one after =
+// only.
 enum class Takes { kSwitch, kValue, kMaybe };
 struct Flag {
   const char* name;
@@ -27,9 +28,11 @@ constexpr std::array kFlags = {
     Flag{"verbose", Takes::kSwitch, "", "timings and memory after each answer, on standard error"},
     Flag{"nowordwrap", Takes::kSwitch, "", "leave line breaks to the terminal"},
     Flag{"format", Takes::kValue, "json|SCHEMA", "form of the answer (not there yet)"},
-    Flag{"think", Takes::kMaybe, "[=LEVEL]", "let the model think first: true, false, low, medium, high, max"},
+    Flag{"think", Takes::kMaybe, "[=LEVEL]",
+         "let the model think first: true, false, low, medium, high, max"},
     Flag{"hidethinking", Takes::kSwitch, "", "show the answer alone"},
-    Flag{"keepalive", Takes::kValue, "DURATION", "as in 5m; the model of a FILE is unloaded when the command ends"},
+    Flag{"keepalive", Takes::kValue, "DURATION",
+         "as in 5m; the model of a FILE is unloaded when the command ends"},
     Flag{"no-repeat-guard", Takes::kSwitch, "", "do not end an answer that only repeats itself"},
 };
 
@@ -43,22 +46,29 @@ std::unexpected<Error> usage(std::string sentence) {
   return std::unexpected(Error{Code::kInvalidArgument, std::move(sentence), {}});
 }
 
-// A Go duration: decimal numbers with units, each at least one, and an optional sign; "0" alone needs no unit.
+// A Go duration: decimal numbers with units, each at least one, and an optional sign; "0" alone needs no
+// unit.
 Result<void> check_duration(std::string_view text) {
   const std::string_view whole = text;
-  const auto bad = [&] { return error(Code::kInvalidArgument, "--keepalive: invalid duration \"{}\" (write 5m or 1h30m)", whole); };
+  const auto bad = [&] {
+    return error(Code::kInvalidArgument, "--keepalive: invalid duration \"{}\" (write 5m or 1h30m)", whole);
+  };
   if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);
   if (text == "0") return {};
   if (text.empty()) return bad();
   while (!text.empty()) {
     size_t digits = 0, length = 0;
-    for (; length < text.size() && (std::isdigit(static_cast<unsigned char>(text[length])) != 0 || text[length] == '.'); ++length)
+    for (; length < text.size() &&
+           (std::isdigit(static_cast<unsigned char>(text[length])) != 0 || text[length] == '.');
+         ++length)
       digits += text[length] != '.';
     if (digits == 0 || length - digits > 1) return bad();
     text.remove_prefix(length);
-    if (text.empty()) return error(Code::kInvalidArgument, "--keepalive: missing unit in duration \"{}\"", whole);
+    if (text.empty())
+      return error(Code::kInvalidArgument, "--keepalive: missing unit in duration \"{}\"", whole);
     static constexpr std::array<std::string_view, 8> kUnits = {"ns", "us", "µs", "μs", "ms", "s", "m", "h"};
-    const auto unit = std::find_if(kUnits.begin(), kUnits.end(), [&](std::string_view u) { return text.starts_with(u); });
+    const auto unit =
+        std::find_if(kUnits.begin(), kUnits.end(), [&](std::string_view u) { return text.starts_with(u); });
     if (unit == kUnits.end()) return bad();
     text.remove_prefix(unit->size());
   }
@@ -69,25 +79,37 @@ Result<std::string> template_text(const std::string& value) {
   if (!value.starts_with('@')) return value;
   std::ifstream in(value.substr(1), std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in || in.bad()) return error(Code::kNotFound, "--template: cannot read the file '{}'", value.substr(1));
+  if (!in || in.bad())
+    return error(Code::kNotFound, "--template: cannot read the file '{}'", value.substr(1));
   return text;
 }
 
 Result<void> apply(RunArguments& a, std::string_view name, const std::string& value) {
   const bool on = value != "false";
-  if (name == "system") a.system = value;
-  else if (name == "template") { QUIPU_ASSIGN(a.template_text, template_text(value)); }
-  else if (name == "raw") a.raw = on;
-  else if (name == "verbose") a.verbose = on;
-  else if (name == "nowordwrap") a.word_wrap = !on;
-  else if (name == "hidethinking") a.hide_thinking = on;
-  else if (name == "format") a.format = value;
-  else if (name == "keepalive") { QUIPU_TRY(check_duration(value)); }
-  else if (name == "no-repeat-guard") a.options["repeat_guard"] = !on;
+  if (name == "system")
+    a.system = value;
+  else if (name == "template") {
+    QUIPU_ASSIGN(a.template_text, template_text(value));
+  } else if (name == "raw")
+    a.raw = on;
+  else if (name == "verbose")
+    a.verbose = on;
+  else if (name == "nowordwrap")
+    a.word_wrap = !on;
+  else if (name == "hidethinking")
+    a.hide_thinking = on;
+  else if (name == "format")
+    a.format = value;
+  else if (name == "keepalive") {
+    QUIPU_TRY(check_duration(value));
+  } else if (name == "no-repeat-guard")
+    a.options["repeat_guard"] = !on;
   else if (name == "think") {
-    static constexpr std::array<std::string_view, 6> kLevels = {"true", "false", "high", "medium", "low", "max"};
+    static constexpr std::array<std::string_view, 6> kLevels = {"true",   "false", "high",
+                                                                "medium", "low",   "max"};
     if (std::find(kLevels.begin(), kLevels.end(), value) == kLevels.end())
-      return usage(fmt::format("invalid value for --think: \"{}\" (must be true, false, high, medium, low, or max)", value));
+      return usage(fmt::format(
+          "invalid value for --think: \"{}\" (must be true, false, high, medium, low, or max)", value));
     a.think = value;
   }
   return {};
@@ -99,7 +121,8 @@ bool is_flag(std::string_view arg) {
   return arg.size() > 1 && arg[0] == '-' && std::isalpha(static_cast<unsigned char>(arg[1])) != 0;
 }
 
-// Walks over the arguments; the values of options are collected first, so that --stop can be given several times.
+// Walks over the arguments; the values of options are collected first, so that --stop can be given several
+// times.
 class Parser {
  public:
   explicit Parser(std::span<const std::string> args) : args_(args) {}
@@ -136,7 +159,8 @@ class Parser {
       return {};
     }
     const size_t equals = arg.find('=');
-    const std::string name = arg.starts_with("--") ? arg.substr(2, equals == std::string::npos ? equals : equals - 2) : "";
+    const std::string name =
+        arg.starts_with("--") ? arg.substr(2, equals == std::string::npos ? equals : equals - 2) : "";
     std::optional<std::string> given;
     if (equals != std::string::npos) given = arg.substr(equals + 1);
 
@@ -150,17 +174,21 @@ class Parser {
       values.push_back(std::move(value));
       return {};
     }
-    const auto known = std::find_if(kFlags.begin(), kFlags.end(), [&](const Flag& f) { return name == f.name; });
+    const auto known =
+        std::find_if(kFlags.begin(), kFlags.end(), [&](const Flag& f) { return name == f.name; });
     if (known == kFlags.end())
-      return usage(fmt::format("unknown flag: {} (quipu run --help lists them; -- goes before a prompt that starts with a dash)",
-                               arg.substr(0, equals)));
+      return usage(fmt::format(
+          "unknown flag: {} (quipu run --help lists them; -- goes before a prompt that starts with a dash)",
+          arg.substr(0, equals)));
     switch (known->takes) {
       case Takes::kValue: {
         QUIPU_ASSIGN(const std::string value, value_of(name, given));
         return apply(out_, name, value);
       }
-      case Takes::kMaybe: return apply(out_, name, given.value_or("true"));
-      case Takes::kSwitch: break;
+      case Takes::kMaybe:
+        return apply(out_, name, given.value_or("true"));
+      case Takes::kSwitch:
+        break;
     }
     if (given && *given != "true" && *given != "false")
       return usage(fmt::format("--{} is on or off: it takes =true or =false, not '{}'", name, *given));
@@ -188,10 +216,13 @@ std::string run_help() {
       "Chat with a model, or answer one prompt\n\n"
       "Usage:\n"
       "  quipu run FILE [PROMPT...] [flags]\n\n"
-      "FILE is a GGUF file (the first part of a split one). Without a prompt, on a terminal, a conversation starts. What is\n"
+      "FILE is a GGUF file (the first part of a split one). Without a prompt, on a terminal, a conversation "
+      "starts. What is\n"
       "piped in stands in front of the prompt. -- ends the flags.\n\n"
       "Flags:\n";
-  const auto line = [&](std::string_view left, std::string_view help) { out += fmt::format("  {:<26} {}\n", left, help); };
+  const auto line = [&](std::string_view left, std::string_view help) {
+    out += fmt::format("  {:<26} {}\n", left, help);
+  };
   for (const Flag& f : kFlags) {
     const char* space = f.takes == Takes::kValue ? " " : "";
     line(fmt::format("--{}{}{}", f.name, space, f.value), f.help);

@@ -1,7 +1,7 @@
 // The command line of `quipu run`.
 //
-// It is read by a loop of its own: a general parser would take a prompt or a stop string such as "[/INST]" or "{}" for
-// syntax, and these have to arrive as they were written.
+// It is read by a loop of its own: a general parser would take a prompt or a stop string such as "[/INST]" or
+// "{}" for syntax, and these have to arrive as they were written.
 #pragma once
 
 #include <optional>

@@ -1,9 +1,9 @@
 #include "cli/run_arguments.h"
 
+#include <gtest/gtest.h>
+
 #include <filesystem>
 #include <fstream>
-
-#include <gtest/gtest.h>
 
 namespace quipu::cli {
 
@@ -40,7 +40,9 @@ TEST(RunArguments, EveryRunOptionIsAFlag) {
   for (const RunOption& o : run_options()) {
     std::string flag = std::string("--") + o.name;
     std::replace(flag.begin(), flag.end(), '_', '-');
-    const std::string value = o.kind == OptionKind::kBoolean ? "true" : o.kind == OptionKind::kText ? "f16" : "1000";
+    const std::string value = o.kind == OptionKind::kBoolean ? "true"
+                              : o.kind == OptionKind::kText  ? "f16"
+                                                             : "1000";
     const auto a = parse({"m", flag, o.most < 1000 && o.most > 0 ? "1" : value});
     ASSERT_TRUE(a) << flag << ": " << a.error().message;
     EXPECT_TRUE(a->options.contains(o.name)) << flag;
@@ -58,7 +60,8 @@ TEST(RunArguments, SaysWhatIsWrong) {
   EXPECT_EQ(refusal({"m", "--top-p", "2"}), "--top-p must be between 0 and 1, not 2");
   EXPECT_EQ(refusal({"m", "--think=ultra"}),
             "invalid value for --think: \"ultra\" (must be true, false, high, medium, low, or max)");
-  EXPECT_EQ(refusal({"m", "--verbose=maybe"}), "--verbose is on or off: it takes =true or =false, not 'maybe'");
+  EXPECT_EQ(refusal({"m", "--verbose=maybe"}),
+            "--verbose is on or off: it takes =true or =false, not 'maybe'");
   EXPECT_TRUE(refusal({"m", "--bogus=1"}).starts_with("unknown flag: --bogus ("));
   EXPECT_TRUE(refusal({"m", "-x"}).starts_with("unknown flag: -x ("));
   EXPECT_TRUE(refusal({"m", "--num_ctx", "5"}).starts_with("unknown flag: --num_ctx ("));

@@ -1,11 +1,11 @@
 #include "cli/run_command.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/answer.h"
 #include "cli/console.h"
@@ -22,7 +22,7 @@ namespace {
 constexpr int kOk = 0, kFailed = 1, kUsage = 2, kBySignal = 128;
 
 Result<void> check_file(const std::string& name) {
-  struct stat facts {};
+  struct stat facts{};
   if (stat(name.c_str(), &facts) != 0) {
     if (errno != ENOENT && errno != ENOTDIR)
       return error(Code::kIo, "cannot open '{}': {}", name, std::strerror(errno));
@@ -30,15 +30,18 @@ Result<void> check_file(const std::string& name) {
     return error(Code::kNotFound, "there is no file '{}'{}", name,
                  path ? "" : ", and models by name are not supported yet: give the path of a GGUF file");
   }
-  if (S_ISDIR(facts.st_mode)) return error(Code::kInvalidArgument, "'{}' is a folder: give the path of a GGUF file", name);
-  if (access(name.c_str(), R_OK) != 0) return error(Code::kIo, "cannot read '{}': {}", name, std::strerror(errno));
+  if (S_ISDIR(facts.st_mode))
+    return error(Code::kInvalidArgument, "'{}' is a folder: give the path of a GGUF file", name);
+  if (access(name.c_str(), R_OK) != 0)
+    return error(Code::kIo, "cannot read '{}': {}", name, std::strerror(errno));
   return {};
 }
 
 // What this build cannot do is refused, never passed over.
 Result<void> check_features(const RunArguments& a) {
   if (a.format && !a.format->empty()) return error(Code::kUnsupported, "--format is not supported yet");
-  if (a.think && *a.think != "false") return error(Code::kUnsupported, "\"{}\" does not support thinking", a.model);
+  if (a.think && *a.think != "false")
+    return error(Code::kUnsupported, "\"{}\" does not support thinking", a.model);
   return {};
 }
 
@@ -53,11 +56,15 @@ class Run {
     if (!console_.in_is_terminal()) {
       auto input = console_.read_input();
       if (!input) return fail(input.error(), kFailed);
-      if (!input->empty()) arguments_.prompt = *input + (arguments_.prompt.empty() ? "" : " " + arguments_.prompt);
+      if (!input->empty())
+        arguments_.prompt = *input + (arguments_.prompt.empty() ? "" : " " + arguments_.prompt);
     }
-    const bool interactive = arguments_.prompt.empty() && console_.in_is_terminal() && console_.out_is_terminal();
+    const bool interactive =
+        arguments_.prompt.empty() && console_.in_is_terminal() && console_.out_is_terminal();
     if (arguments_.prompt.empty() && (!interactive || arguments_.raw))
-      return fail({Code::kInvalidArgument, "there is no prompt: give one as an argument or on standard input", {}}, kUsage);
+      return fail(
+          {Code::kInvalidArgument, "there is no prompt: give one as an argument or on standard input", {}},
+          kUsage);
 
     LocalRunner runner(runner_options(), console_);
     if (auto started = runner.ensure_running(); !started)
@@ -68,9 +75,11 @@ class Run {
       return fail({Code::kUnsupported, "this model's tokenizer cannot be used: " + why, {}}, kFailed);
     const int64_t n_ctx = number_of(arguments_.options, "num_ctx"), trained = number_of(*info, "n_ctx_train");
     if (trained > 0 && n_ctx > trained)
-      return fail({Code::kInvalidArgument,
-                   fmt::format("--num-ctx {} is more than the {} tokens this model was trained for", n_ctx, trained), {}},
-                  kUsage);
+      return fail(
+          {Code::kInvalidArgument,
+           fmt::format("--num-ctx {} is more than the {} tokens this model was trained for", n_ctx, trained),
+           {}},
+          kUsage);
     return interactive ? converse(runner, std::move(*info)) : answer_once(runner, *info);
   }
 
@@ -94,7 +103,10 @@ class Run {
   ViewOptions view() const { return {arguments_.word_wrap, arguments_.verbose}; }
 
   int answer_once(RunnerConnection& runner, const Json& info) {
-    Json request = {{"prompt", arguments_.prompt}, {"raw", arguments_.raw}, {"options", arguments_.options}, {"truncate", false}};
+    Json request = {{"prompt", arguments_.prompt},
+                    {"raw", arguments_.raw},
+                    {"options", arguments_.options},
+                    {"truncate", false}};
     if (!arguments_.system.empty()) request["system"] = arguments_.system;
     if (!arguments_.template_text.empty()) request["template"] = arguments_.template_text;
     const int64_t n_ctx = number_of(arguments_.options, "num_ctx", number_of(info, "num_ctx"));
@@ -103,7 +115,8 @@ class Run {
     if (const int number = console_.out_error(); number == EPIPE) {
       return kBySignal + SIGPIPE;  // as if the signal had ended the program; nobody is left to be told
     } else if (number != 0) {
-      return fail({Code::kIo, fmt::format("cannot write the answer: {}", std::strerror(number)), {}}, kFailed);
+      return fail({Code::kIo, fmt::format("cannot write the answer: {}", std::strerror(number)), {}},
+                  kFailed);
     }
     return answer->cancelled ? fail({Code::kCancelled, {}, {}}, kFailed) : kOk;
   }

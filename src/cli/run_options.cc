@@ -19,25 +19,32 @@ constexpr std::array kOptions = {
     RunOption{"num_predict", OptionKind::kInteger, -2, kMostInt, "N",
               "most tokens of an answer; -1: ten contexts long; default: until the model ends"},
     RunOption{"temperature", OptionKind::kNumber, 0, 100, "X", "0: always the likeliest token; default 0.8"},
-    RunOption{"top_k", OptionKind::kInteger, -1, kMostInt, "N", "choose among the N likeliest; 0: all; default 40"},
-    RunOption{"top_p", OptionKind::kNumber, 0, 1, "X", "choose among the likeliest that sum to X; 1: off; default 0.9"},
+    RunOption{"top_k", OptionKind::kInteger, -1, kMostInt, "N",
+              "choose among the N likeliest; 0: all; default 40"},
+    RunOption{"top_p", OptionKind::kNumber, 0, 1, "X",
+              "choose among the likeliest that sum to X; 1: off; default 0.9"},
     RunOption{"min_p", OptionKind::kNumber, 0, 1, "X",
               "leave out what is less likely than X times the likeliest; default 0"},
     RunOption{"typical_p", OptionKind::kNumber, 0, 1, "X", "locally typical sampling; 1: off; default 1"},
-    RunOption{"repeat_penalty", OptionKind::kNumber, 0.001, 1000, "X", "weighs against repetition; 1: off; default 1"},
+    RunOption{"repeat_penalty", OptionKind::kNumber, 0.001, 1000, "X",
+              "weighs against repetition; 1: off; default 1"},
     RunOption{"repeat_last_n", OptionKind::kInteger, -1, kMostInt, "N",
               "how far back the penalties look; 0: off, -1: the whole context; default 64"},
-    RunOption{"presence_penalty", OptionKind::kNumber, -100, 100, "X", "against tokens that occurred; default 0"},
-    RunOption{"frequency_penalty", OptionKind::kNumber, -100, 100, "X", "the same for each occurrence; default 0"},
+    RunOption{"presence_penalty", OptionKind::kNumber, -100, 100, "X",
+              "against tokens that occurred; default 0"},
+    RunOption{"frequency_penalty", OptionKind::kNumber, -100, 100, "X",
+              "the same for each occurrence; default 0"},
     RunOption{"seed", OptionKind::kInteger, -kAny, kAny, "N",
               "the same seed gives the same answer; -1: random; default -1"},
-    RunOption{"stop", OptionKind::kTexts, 0, 0, "TEXT", "ends the answer where it appears; may be given several times"},
+    RunOption{"stop", OptionKind::kTexts, 0, 0, "TEXT",
+              "ends the answer where it appears; may be given several times"},
     RunOption{"num_keep", OptionKind::kInteger, -1, kMostInt, "N",
               "tokens at the start that stay when a full context moves on; -1: the whole prompt; default 4"},
     RunOption{"num_thread", OptionKind::kInteger, 0, 1024, "N", "threads; 0: one for each physical core"},
     RunOption{"kv_cache_type", OptionKind::kText, 0, 0, "T", "f16 or f32, or K:V; default f16", true},
     RunOption{"max_seconds", OptionKind::kNumber, 0, 1e9, "X", "most seconds of an answer; 0: no limit"},
-    RunOption{"repeat_guard", OptionKind::kBoolean, 0, 0, "BOOL", "end an answer that only repeats itself; default true"},
+    RunOption{"repeat_guard", OptionKind::kBoolean, 0, 0, "BOOL",
+              "end an answer that only repeats itself; default true"},
 };
 
 constexpr std::array<std::string_view, 5> kWithoutEffect = {"num_batch", "num_gpu", "main_gpu", "use_mmap",
@@ -55,8 +62,10 @@ BadValue wrong_kind(std::string_view what, std::span<const std::string> values) 
 
 template <class T>
 std::unexpected<BadValue> out_of_range(const RunOption& o, T value) {
-  if (o.most == kMostInt) return std::unexpected(BadValue{false, fmt::format("must be at least {}, not {}", o.least, value)});
-  return std::unexpected(BadValue{false, fmt::format("must be between {} and {}, not {}", o.least, o.most, value)});
+  if (o.most == kMostInt)
+    return std::unexpected(BadValue{false, fmt::format("must be at least {}, not {}", o.least, value)});
+  return std::unexpected(
+      BadValue{false, fmt::format("must be between {} and {}, not {}", o.least, o.most, value)});
 }
 
 std::expected<Json, BadValue> read_integer(const RunOption& o, const std::string& text) {
@@ -95,7 +104,8 @@ std::expected<Json, BadValue> read_boolean(const std::string& text) {
 std::span<const RunOption> run_options() { return kOptions; }
 
 const RunOption* find_run_option(std::string_view name) {
-  const auto it = std::find_if(kOptions.begin(), kOptions.end(), [&](const RunOption& o) { return name == o.name; });
+  const auto it =
+      std::find_if(kOptions.begin(), kOptions.end(), [&](const RunOption& o) { return name == o.name; });
   return it == kOptions.end() ? nullptr : &*it;
 }
 
@@ -114,10 +124,14 @@ std::expected<Json, BadValue> read_option(const RunOption& option, std::span<con
   }
   if (values.size() != 1) return std::unexpected(wrong_kind("one value", values));
   switch (option.kind) {
-    case OptionKind::kInteger: return read_integer(option, values[0]);
-    case OptionKind::kNumber: return read_number(option, values[0]);
-    case OptionKind::kBoolean: return read_boolean(values[0]);
-    default: break;
+    case OptionKind::kInteger:
+      return read_integer(option, values[0]);
+    case OptionKind::kNumber:
+      return read_number(option, values[0]);
+    case OptionKind::kBoolean:
+      return read_boolean(values[0]);
+    default:
+      break;
   }
   if (values[0].empty()) return std::unexpected(BadValue{false, "must not be empty"});
   return Json(values[0]);
@@ -125,10 +139,14 @@ std::expected<Json, BadValue> read_option(const RunOption& option, std::span<con
 
 const char* kind_name(OptionKind kind) {
   switch (kind) {
-    case OptionKind::kInteger: return "int";
-    case OptionKind::kNumber: return "float";
-    case OptionKind::kBoolean: return "bool";
-    default: return "string";
+    case OptionKind::kInteger:
+      return "int";
+    case OptionKind::kNumber:
+      return "float";
+    case OptionKind::kBoolean:
+      return "bool";
+    default:
+      return "string";
   }
 }
 

@@ -1,11 +1,10 @@
 // The options of a run: one table for the flags of `quipu run` and for `/set parameter`.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include <nlohmann/json.hpp>
 
 #include "base/result.h"
 
@@ -33,7 +32,8 @@ bool is_option_without_effect(std::string_view name);
 // Why a value does not do: of the wrong kind ("abc" for a number), or out of range.
 struct BadValue {
   bool wrong_kind;
-  std::string sentence;  // "takes a whole number, not 'abc'", "must be between 0 and 1, not 3": the name goes in front
+  std::string sentence;  // "takes a whole number, not 'abc'", "must be between 0 and 1, not 3": the name goes
+                         // in front
 };
 
 // The JSON value of an option from text; kTexts takes several, the others exactly one.

@@ -1,13 +1,5 @@
 #include "cli/runner_process.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <chrono>
-#include <csignal>
-#include <cstring>
-#include <thread>
-#include <vector>
-
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
@@ -15,6 +7,14 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <thread>
+#include <vector>
 
 #include "cli/console.h"
 #include "cli/report.h"
@@ -42,7 +42,8 @@ std::unexpected<Error> system_error(std::string_view what, int number) {
 
 }  // namespace
 
-Result<std::unique_ptr<RunnerProcess>> RunnerProcess::start(const RunnerOptions& options, SignalWatch& signals,
+Result<std::unique_ptr<RunnerProcess>> RunnerProcess::start(const RunnerOptions& options,
+                                                            SignalWatch& signals,
                                                             FunctionRef<void()> on_tick) {
   std::unique_ptr<RunnerProcess> p(new RunnerProcess());
   QUIPU_TRY(p->make_folder());
@@ -60,7 +61,8 @@ RunnerProcess::~RunnerProcess() {
 
 Result<void> RunnerProcess::make_folder() {
   std::vector<std::string> places;
-  if (const char* runtime = environment("XDG_RUNTIME_DIR"); runtime != nullptr && runtime[0] == '/') places.push_back(runtime);
+  if (const char* runtime = environment("XDG_RUNTIME_DIR"); runtime != nullptr && runtime[0] == '/')
+    places.push_back(runtime);
   places.push_back("/tmp");
   int number = 0;
   for (const std::string& place : places) {
@@ -78,8 +80,8 @@ Result<void> RunnerProcess::make_folder() {
 }
 
 Result<void> RunnerProcess::spawn(const RunnerOptions& options) {
-  std::vector<std::string> args = {"quipu", "runner", "--model", options.model, "--socket", socket_,
-                                   "--parallel", std::to_string(options.parallel)};
+  std::vector<std::string> args = {"quipu",    "runner", "--model",    options.model,
+                                   "--socket", socket_,  "--parallel", std::to_string(options.parallel)};
   const auto add = [&](const char* flag, std::string value) {
     args.emplace_back(flag);
     args.push_back(std::move(value));
@@ -101,10 +103,12 @@ Result<void> RunnerProcess::spawn(const RunnerOptions& options) {
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, in[0], STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&files, out[1], STDOUT_FILENO);
-  // A process group of its own: Ctrl-C is for this program, which cancels the request. Signals as a fresh process has them.
+  // A process group of its own: Ctrl-C is for this program, which cancels the request. Signals as a fresh
+  // process has them.
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   posix_spawnattr_setpgroup(&attributes, 0);
   sigset_t none, defaults;
   sigemptyset(&none);
@@ -129,11 +133,14 @@ Result<void> RunnerProcess::wait_until_ready(SignalWatch& signals, FunctionRef<v
   char buffer[4096];
   while (true) {
     switch (signals.wait(from_child_, POLLIN, 100)) {
-      case SignalWatch::Wake::kTimeout: on_tick(); continue;
+      case SignalWatch::Wake::kTimeout:
+        on_tick();
+        continue;
       case SignalWatch::Wake::kSignal:
         if (signals.take_interrupt()) return error(Code::kCancelled, "interrupted");
         continue;
-      case SignalWatch::Wake::kReady: break;
+      case SignalWatch::Wake::kReady:
+        break;
     }
     const ssize_t n = read(from_child_, buffer, sizeof buffer);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
@@ -142,7 +149,8 @@ Result<void> RunnerProcess::wait_until_ready(SignalWatch& signals, FunctionRef<v
       return error(Code::kUnavailable, "{}", why ? *why : "the runner closed its output before it was ready");
     }
     line.append(buffer, static_cast<size_t>(n));
-    if (const size_t end = line.find('\n'); end != std::string::npos) return read_ready_line(line.substr(0, end));
+    if (const size_t end = line.find('\n'); end != std::string::npos)
+      return read_ready_line(line.substr(0, end));
     if (line.size() > kMostReadyLine) return error(Code::kInternal, "the runner's first line has no end");
   }
 }
@@ -151,7 +159,13 @@ Result<void> RunnerProcess::read_ready_line(const std::string& line) {
   const Json ready = Json::parse(line, nullptr, false);
   if (!ready.is_object() || !ready.contains("ready") || !ready["ready"].is_boolean())
     return error(Code::kInternal, "the runner's first line is not the one that was expected");
-  if (!ready["ready"].get<bool>()) return std::unexpected(runner_error(ready, "the runner could not load the model"));
+  if (!ready["ready"].get<bool>()) {
+    Error e = runner_error(ready, "the runner could not load the model");
+    std::string table = text_of(ready, "table");  // where the model does not fit: what needs how much
+    table.erase(table.find_last_not_of('\n') + 1);
+    if (!table.empty()) e.message += "\n" + table;
+    return std::unexpected(std::move(e));
+  }
   load_ns_ = number_of(ready, "load_ns");
   ready_ = true;
   return {};
@@ -178,7 +192,8 @@ std::optional<std::string> RunnerProcess::death(int wait_ms) {
     const char* hint = signal == SIGKILL ? "; the system may have run out of memory" : "";
     return fmt::format("the runner was killed by signal {} ({}){}", signal, strsignal(signal), hint);
   }
-  return fmt::format("the runner ended unexpectedly with status {}", WIFEXITED(status_) ? WEXITSTATUS(status_) : status_);
+  return fmt::format("the runner ended unexpectedly with status {}",
+                     WIFEXITED(status_) ? WEXITSTATUS(status_) : status_);
 }
 
 void RunnerProcess::stop() {

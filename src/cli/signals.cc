@@ -1,10 +1,10 @@
 #include "cli/signals.h"
 
-#include <initializer_list>
-
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+#include <initializer_list>
 
 namespace quipu::cli {
 

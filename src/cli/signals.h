@@ -1,9 +1,12 @@
-// The signals that end an answer or the program (SIGINT, SIGTERM, SIGHUP), as something to wait for instead of handlers.
+// The signals that end an answer or the program (SIGINT, SIGTERM, SIGHUP), as something to wait for instead
+// of handlers.
 //
-// They are blocked for the process and read from a descriptor, so none can fall between a check and a blocking call: every
-// wait of the command line is a wait() here. SIGPIPE is ignored; a reader that has gone shows as a failed write.
+// They are blocked for the process and read from a descriptor, so none can fall between a check and a
+// blocking call: every wait of the command line is a wait() here. SIGPIPE is ignored; a reader that has gone
+// shows as a failed write.
 //
-// Threads: one instance, made before any thread starts (threads inherit the blocked set); used from the main thread.
+// Threads: one instance, made before any thread starts (threads inherit the blocked set); used from the main
+// thread.
 #pragma once
 
 #include <csignal>
@@ -18,7 +21,8 @@ class SignalWatch {
   SignalWatch& operator=(const SignalWatch&) = delete;
 
   enum class Wake { kReady, kSignal, kTimeout };
-  // Until `fd` is ready for `events` (poll's), a signal is there, or the time is up (-1: never). fd may be -1: signals alone.
+  // Until `fd` is ready for `events` (poll's), a signal is there, or the time is up (-1: never). fd may be
+  // -1: signals alone.
   Wake wait(int fd, short events, int timeout_ms) const;
 
   // The next signal that has come in, 0 if none. What it asked for is remembered below.

@@ -1,13 +1,13 @@
 // For tests: a console whose outputs are files, and a runner that answers from a script.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <deque>
 #include <functional>
 #include <string>
 #include <vector>
-
-#include <unistd.h>
 
 #include "cli/console.h"
 #include "cli/runner_connection.h"
@@ -31,7 +31,8 @@ class CapturedConsole {
     std::string text;
     char buffer[4096];
     lseek(fileno(f), 0, SEEK_SET);
-    for (ssize_t n; (n = read(fileno(f), buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<size_t>(n));
+    for (ssize_t n; (n = read(fileno(f), buffer, sizeof buffer)) > 0;)
+      text.append(buffer, static_cast<size_t>(n));
     if (ftruncate(fileno(f), 0) == 0) lseek(fileno(f), 0, SEEK_SET);
     return text;
   }
@@ -47,7 +48,7 @@ class FakeRunner : public RunnerConnection {
     std::vector<std::string> pieces = {};
     Json done = {{"done", true}, {"stop", "eos"}};
     Error failure{Code::kInternal, {}, {}};  // with a message: instead of `done`
-    std::function<void()> before_end = {};        // then on_idle is called once
+    std::function<void()> before_end = {};   // then on_idle is called once
   };
 
   Result<Json> get(const std::string& path) override {

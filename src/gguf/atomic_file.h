@@ -1,5 +1,5 @@
-// A file that appears under its name complete or not at all: written beside it, synced, renamed. Without
-// commit() nothing is left behind.
+// A file that appears under its name complete or not at all: written without a name (or, where the file
+// system has no such files, beside it), synced, renamed. Without commit() nothing is left behind.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,9 @@ class AtomicFile {
   Result<void> commit();  // replaces what stood under the name
 
  private:
-  std::string path_, temporary_;
+  Result<void> name();
+
+  std::string path_, temporary_;  // temporary_ is empty as long as the file has no name
   int fd_ = -1;
 };
 

@@ -31,7 +31,7 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   if (fstat(fd, &st) != 0) {
     result = error(Code::kIo, "cannot read {}: {}", path, std::strerror(errno));
   } else if (!S_ISREG(st.st_mode)) {
-    result = error(Code::kInvalidArgument, "{} is not a regular file", path);
+    result = error(Code::kIo, "{} is not a regular file", path);
   } else if (st.st_size == 0) {
     result = error(Code::kCorrupt, "{} is empty", path);
   } else {

@@ -1,8 +1,8 @@
 #include "memory/plan.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "base/checked.h"
 #include "base/units.h"
@@ -11,11 +11,13 @@ namespace quipu::memory {
 
 namespace {
 
-constexpr int64_t kBlockTokens = 32;             // as kernels/attention.h
-constexpr uint64_t kHuge = 1ull << 63;           // "fits nowhere"
-constexpr int64_t kUsefulContext = 2048;         // a load must leave room for one sequence of this length
-// Program, libraries, heap and stacks of a runner apart from the tokenizer's tables: measured as the PSS of a runner
-// less everything on the ledger, 7 to 9 MiB on Debian 12 for any model (docs/memory.md says how to repeat it).
+constexpr int64_t kBlockTokens = 32;      // as kernels/attention.h
+constexpr uint64_t kHuge = 1ull << 63;    // "fits nowhere"
+constexpr int64_t kUsefulContext = 2048;  // a load must leave room for one sequence of this length
+constexpr uint64_t kLeastContext = 512;   // a shorter one is of no use in a conversation: not worth a hint
+// Program, libraries, heap and stacks of a runner apart from the tokenizer's tables: measured as the PSS of a
+// runner less everything on the ledger, 7 to 9 MiB on Debian 12 for any model (docs/memory.md says how to
+// repeat it).
 constexpr uint64_t kRuntimeBytes = 8ull << 20;
 
 uint64_t add(uint64_t a, uint64_t b) { return std::min(checked_add(a, b).value_or(kHuge), kHuge); }
@@ -30,7 +32,8 @@ uint64_t block_bytes(const KvGroup& g, const RuntimeOptions& o) {
   return std::min(checked_round_up<uint64_t>(bytes, 4096).value_or(kHuge), kHuge);
 }
 
-// Blocks a sequence of n tokens holds in a group: a windowed one keeps its window and the block it is writing.
+// Blocks a sequence of n tokens holds in a group: a windowed one keeps its window and the block it is
+// writing.
 uint64_t blocks(const KvGroup& g, int64_t n_tokens) {
   const int64_t most = g.window > 0 ? checked_add(g.window, kBlockTokens).value_or(n_tokens) : n_tokens;
   const int64_t kept = std::max<int64_t>(std::min(n_tokens, most), 0);
@@ -74,8 +77,9 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
                      fmt::format("prefill chunks of {} rows, {} threads; not the context", shape.max_rows,
                                  shape.n_threads)});
   // A row of logits for each sequence, and one list of candidates (id and logit) in which the sampler works.
-  p.lines.push_back({Category::kOutput, add(mul(o.n_parallel, mul(shape.n_vocab, 4)), mul(shape.n_vocab, 8)),
-                     fmt::format("{} tokens of vocabulary x ({} sequences x 4 B + 8 B)", shape.n_vocab, o.n_parallel)});
+  p.lines.push_back(
+      {Category::kOutput, add(mul(o.n_parallel, mul(shape.n_vocab, 4)), mul(shape.n_vocab, 8)),
+       fmt::format("{} tokens of vocabulary x ({} sequences x 4 B + 8 B)", shape.n_vocab, o.n_parallel)});
   p.lines.push_back({Category::kRuntime, add(kRuntimeBytes, shape.tokenizer_bytes),
                      fmt::format("program and heap {}, tokenizer {}", format_bytes(kRuntimeBytes),
                                  format_bytes(shape.tokenizer_bytes))});
@@ -84,7 +88,8 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
 
 uint64_t charge(const MemoryPlan& p, const RuntimeOptions& o) {
   const int64_t useful = std::min(o.n_ctx, kUsefulContext);
-  const uint64_t blocks_of_one = static_cast<uint64_t>(std::max<int64_t>(useful + kBlockTokens - 1, 0) / kBlockTokens);
+  const uint64_t blocks_of_one =
+      static_cast<uint64_t>(std::max<int64_t>(useful + kBlockTokens - 1, 0) / kBlockTokens);
   const uint64_t one = std::min(mul(blocks_of_one, p.kv_block_bytes), p.kv_ceiling);
   const uint64_t kv = p.bytes(Category::kKv);
   return add(p.total() - std::min(kv, p.total()), std::max(kv, one));
@@ -98,22 +103,55 @@ Fit fits(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budget) {
 
 const char* fit_name(Fit f) { return f == Fit::kYes ? "yes" : f == Fit::kTight ? "tight" : "no"; }
 
-std::string plan_table(const MemoryPlan& p, const RuntimeOptions& o, const Machine& machine) {
+std::string refusal(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budget) {
+  const uint64_t needed = charge(p, o);
+  const uint64_t fixed = p.total() - std::min(p.bytes(Category::kKv), p.total());
+  std::string parts;
+  for (int i = 0; i < kCategories; ++i) {
+    const auto c = static_cast<Category>(i);
+    const uint64_t bytes = c == Category::kKv ? needed - fixed : p.bytes(c);
+    if (bytes > 0)
+      parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", category_name(c), format_bytes(bytes));
+  }
+  const uint64_t room = budget > fixed ? budget - fixed : 0;
+  const uint64_t tokens = p.kv_block_bytes > 0 ? room / p.kv_block_bytes * kBlockTokens : 0;
+  std::string way;
+  if (tokens >= kLeastContext)
+    way = fmt::format("num_ctx {} would fit", tokens);
+  else if (o.k_bytes_per_32 > 64 && o.v_bytes_per_32 > 64 && (needed - fixed) / 2 <= room)
+    way = "an f16 KV cache would fit";
+  else
+    way = fmt::format("free {} more, or take a smaller quantisation of the model",
+                      format_bytes(needed - std::min(needed, budget)));
+  return fmt::format("it needs {} ({}), {} are free: {}", format_bytes(needed), parts, format_bytes(budget),
+                     way);
+}
+
+std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& o) {
   std::string out;
   for (const PlanLine& l : p.lines)
     out += fmt::format("  {:<10} {:>11}   {}\n", category_name(l.category), format_bytes(l.bytes), l.formula);
   out += fmt::format("  {:<10} {:>11}\n", "total", format_bytes(p.total()));
   out += fmt::format("KV grows by {} a token, up to {} ({} sequences of {} tokens).\n",
                      format_bytes(p.kv_bytes_per_token), format_bytes(p.kv_ceiling), o.n_parallel, o.n_ctx);
+  return out;
+}
+
+std::string plan_table(const MemoryPlan& p, const RuntimeOptions& o, const Machine& machine) {
+  std::string out = plan_lines(p, o);
   const uint64_t budget = machine.budget();
   switch (fits(p, o, budget)) {
-    case Fit::kYes: out += fmt::format("Fits: {} are free.\n", format_bytes(budget)); break;
+    case Fit::kYes:
+      out += fmt::format("Fits: {} are free.\n", format_bytes(budget));
+      break;
     case Fit::kTight:
-      out += fmt::format("Tight: it loads into the {} that are free, but not every sequence can grow to {} tokens.\n",
-                         format_bytes(budget), o.n_ctx);
+      out += fmt::format(
+          "Tight: it loads into the {} that are free, but not every sequence can grow to {} tokens.\n",
+          format_bytes(budget), o.n_ctx);
       break;
     case Fit::kNo:
-      out += fmt::format("Does not fit: it needs {}, {} are free.\n", format_bytes(charge(p, o)), format_bytes(budget));
+      out += fmt::format("Does not fit: it needs {}, {} are free.\n", format_bytes(charge(p, o)),
+                         format_bytes(budget));
       break;
   }
   return out;

@@ -1,5 +1,6 @@
-// The memory plan: what a model takes, in closed form, before anything is loaded. What is allocated later is allocated
-// from this plan. Categories: weights (mapped file), projector, KV cache, workspace, output, runtime.
+// The memory plan: what a model takes, in closed form, before anything is loaded. What is allocated later is
+// allocated from this plan. Categories: weights (mapped file), projector, KV cache, workspace, output,
+// runtime.
 #pragma once
 
 #include <array>
@@ -21,10 +22,10 @@ struct KvGroup {
   int64_t window = 0;  // tokens a windowed group keeps; 0: all
 };
 
-// Only the numbers that matter, filled by model/ from the file's header. Bytes are exact: what a kernel needs as scratch
-// it says itself.
+// Only the numbers that matter, filled by model/ from the file's header. Bytes are exact: what a kernel needs
+// as scratch it says itself.
 struct ModelShape {
-  uint64_t weights_bytes = 0;    // all mapped file parts
+  uint64_t weights_bytes = 0;  // all mapped file parts
   uint64_t projector_bytes = 0;
   uint64_t workspace_bytes = 0;  // for prefill chunks of `max_rows` rows and `n_threads` threads
   int64_t max_rows = 0;
@@ -69,7 +70,13 @@ enum class Fit { kYes, kTight, kNo };  // no: the charge exceeds the budget; tig
 Fit fits(const MemoryPlan& p, const RuntimeOptions& options, uint64_t budget);
 const char* fit_name(Fit f);  // "yes", "tight", "no"
 
-// The table people see: one line per category with its formula.
+// "it needs 2.6 GiB (weights 2.4 GiB, kv 180.0 MiB, ...), 1.9 GiB are free: ...": why a plan does not fit,
+// and what would.
+std::string refusal(const MemoryPlan& p, const RuntimeOptions& options, uint64_t budget);
+
+// The table people see: one line per category with its formula, and how the KV cache grows.
+std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& options);
+// The same, and whether it fits.
 std::string plan_table(const MemoryPlan& p, const RuntimeOptions& options, const Machine& machine);
 
 }  // namespace quipu::memory

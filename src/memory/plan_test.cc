@@ -56,12 +56,14 @@ TEST(Plan, AWindowedGroupKeepsItsWindow) {
   const MemoryPlan p = plan(s, options(16384, 1));
   EXPECT_EQ(p.kv_ceiling, (512u + 32) / 32 * p.kv_block_bytes);
   s.groups[0].window = INT64_MAX;
-  EXPECT_EQ(plan(s, options(16384, 1)).kv_ceiling, 16384u / 32 * p.kv_block_bytes) << "longer than the context: no window";
+  EXPECT_EQ(plan(s, options(16384, 1)).kv_ceiling, 16384u / 32 * p.kv_block_bytes)
+      << "longer than the context: no window";
 }
 
 TEST(Plan, AbsurdSizesSaturateAndFitNowhere) {
   ModelShape s = granite();
-  s.groups.assign(1, {.n_layers = INT64_MAX, .n_kv_heads = INT64_MAX, .head_dim_k = INT64_MAX, .head_dim_v = 1});
+  s.groups.assign(1,
+                  {.n_layers = INT64_MAX, .n_kv_heads = INT64_MAX, .head_dim_k = INT64_MAX, .head_dim_v = 1});
   s.weights_bytes = UINT64_MAX;
   s.n_vocab = INT64_MAX;
   const RuntimeOptions o = options(INT64_MAX, INT64_MAX);
@@ -99,6 +101,24 @@ TEST(Plan, TheTableNamesEveryCategoryAndTheTotal) {
   const std::string table = plan_table(plan(granite(), o), o, m);
   for (const char* word : {"weights", "kv", "workspace", "output", "runtime", "total", "Fits"})
     EXPECT_NE(table.find(word), std::string::npos) << word << "\n" << table;
+}
+
+TEST(Plan, ARefusalSaysWhatIsNeededAndWhatWouldFit) {
+  const RuntimeOptions o = options(16384, 1);
+  const MemoryPlan p = plan(granite(), o);
+  // Room for everything but half of the KV of a useful context.
+  const std::string shorter = refusal(p, o, p.total() + 1024 * p.kv_bytes_per_token + 5);
+  EXPECT_NE(shorter.find("it needs 1.6 GiB (weights 1.4 GiB, kv 160.0 MiB, workspace 23.8 MiB"),
+            std::string::npos)
+      << shorter;
+  EXPECT_NE(shorter.find("are free: num_ctx 1024 would fit"), std::string::npos) << shorter;
+  EXPECT_NE(refusal(p, o, 1 << 30).find("1.0 GiB are free: free 598.9 MiB more, or take"), std::string::npos)
+      << refusal(p, o, 1 << 30);
+
+  RuntimeOptions wide = options(384, 1);  // too short to hint at a shorter one
+  wide.k_bytes_per_32 = wide.v_bytes_per_32 = 128;
+  const MemoryPlan q = plan(granite(), wide);
+  EXPECT_NE(refusal(q, wide, charge(q, wide) - 1).find("an f16 KV cache would fit"), std::string::npos);
 }
 
 }  // namespace

@@ -28,8 +28,8 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
   m->plan_ = memory::plan(shape, runtime);
   const memory::Machine machine = memory::probe_machine();
   if (memory::fits(m->plan_, runtime, machine.budget()) == memory::Fit::kNo)
-    return error(Code::kOutOfMemory, "{} does not fit:\n{}", path,
-                 memory::plan_table(m->plan_, runtime, machine));
+    return error(Code::kOutOfMemory, "{} does not fit: {}\n{}", path,
+                 memory::refusal(m->plan_, runtime, machine.budget()), memory::plan_lines(m->plan_, runtime));
 
   const auto blocks =
       checked_mul<int64_t>(ceil_div<int64_t>(m->options_.n_ctx, kernels::kBlockTokens), options.n_sequences);

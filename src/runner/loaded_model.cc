@@ -1,29 +1,13 @@
 #include "runner/loaded_model.h"
 
-#include <algorithm>
-
 #include "base/log.h"
 #include "base/units.h"
 #include "kernels/dispatch.h"
 
 namespace quipu::runner {
 
-namespace {
-
-// The longest context, and the fewest sequences, that would fit; for the sentence of a refusal.
-std::string what_would_fit(const Planned& p, const memory::Machine& machine) {
-  const uint64_t fixed = p.plan.total();
-  if (p.free > fixed && p.plan.kv_bytes_per_token > 0) {
-    const uint64_t tokens = (p.free - fixed) / p.plan.kv_bytes_per_token / 32 * 32;
-    if (tokens >= 512) return fmt::format("num_ctx {} fits", tokens);
-  }
-  return fmt::format("free {} of memory, or take a smaller quantisation of the model",
-                     format_bytes(memory::charge(p.plan, p.options) - std::min(memory::charge(p.plan, p.options), machine.budget())));
-}
-
-}  // namespace
-
-Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, const LoadOptions& options) {
+std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const std::string& path,
+                                                                           const LoadOptions& options) {
   QUIPU_TRY(kernels::init());
   gguf::guard_mappings();
   std::unique_ptr<LoadedModel> m(new LoadedModel());
@@ -33,10 +17,14 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, 
   const memory::Machine machine = memory::probe_machine();
   m->planned_ = plan_model(*m->file_, *m->model_, options, machine);
   const Planned& p = m->planned_;
-  if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo)
-    return error(Code::kOutOfMemory, "{} needs {}, {} are free: {}\n{}", path,
-                 format_bytes(memory::charge(p.plan, p.options)), format_bytes(p.free), what_would_fit(p, machine),
-                 memory::plan_table(p.plan, p.options, machine));
+  if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo) {
+    LoadFailure failure({Code::kOutOfMemory,
+                         fmt::format("{} does not fit: {}", path, memory::refusal(p.plan, p.options, p.free)),
+                         path});
+    failure.plan = {{"memory", plan_json(p)}, {"machine", machine_json(p, machine)}, {"fits", "no"}};
+    failure.table = memory::plan_lines(p.plan, p.options);
+    return std::unexpected(std::move(failure));
+  }
 
   if (auto tokenizer = Tokenizer::load(*m->file_))
     m->tokenizer_ = std::move(*tokenizer);
@@ -45,10 +33,13 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, 
 
   QUIPU_ASSIGN(m->pool_, ThreadPool::create(p.n_threads));
   const memory::ModelShape shape = m->model_->shape(p.n_threads);
-  QUIPU_ASSIGN(m->workspace_, memory::Arena::create(shape.workspace_bytes, memory::Category::kWorkspace, m->ledger_));
-  QUIPU_ASSIGN(m->output_, memory::Arena::create(p.plan.bytes(memory::Category::kOutput), memory::Category::kOutput, m->ledger_));
+  QUIPU_ASSIGN(m->workspace_,
+               memory::Arena::create(shape.workspace_bytes, memory::Category::kWorkspace, m->ledger_));
+  QUIPU_ASSIGN(m->output_, memory::Arena::create(p.plan.bytes(memory::Category::kOutput),
+                                                 memory::Category::kOutput, m->ledger_));
   QUIPU_ASSIGN(auto workspace, m->model_->make_workspace(m->workspace_, p.n_threads));
-  const std::span output(m->output_.take(p.plan.bytes(memory::Category::kOutput)), p.plan.bytes(memory::Category::kOutput));
+  const std::span output(m->output_.take(p.plan.bytes(memory::Category::kOutput)),
+                         p.plan.bytes(memory::Category::kOutput));
   QUIPU_TRY(m->file_->populate());
   m->ledger_.add(memory::Category::kWeights, m->file_->mapped_bytes());
 
@@ -56,11 +47,12 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, 
   engine.n_ctx = p.options.n_ctx;
   engine.n_parallel = p.options.n_parallel;
   engine.kv_types = options.kv_types;
-  QUIPU_ASSIGN(m->engine_, Engine::create(*m->model_, m->tokenizer_.get(), *m->pool_, std::move(workspace), output,
-                                          engine, m->ledger_));
+  engine.kv_room = [model = m.get()] { return model->kv_room(); };
+  QUIPU_ASSIGN(m->engine_, Engine::create(*m->model_, m->tokenizer_.get(), *m->pool_, std::move(workspace),
+                                          output, engine, m->ledger_));
   spdlog::info("loaded {}: {} {}, num_ctx {}, parallel {}, KV {}, {} threads, {}, planned {}", path,
-               m->model_->architecture(), quantization_name(*m->file_), p.options.n_ctx, p.options.n_parallel, p.kv_type,
-               p.n_threads, isa_name(kernels::active_isa()), format_bytes(p.plan.total()));
+               m->model_->architecture(), quantization_name(*m->file_), p.options.n_ctx, p.options.n_parallel,
+               p.kv_type, p.n_threads, isa_name(kernels::active_isa()), format_bytes(p.plan.total()));
   return m;
 }
 
@@ -68,6 +60,13 @@ Result<const Tokenizer*> LoadedModel::need_tokenizer() const {
   if (tokenizer_ == nullptr)
     return error(Code::kUnsupported, "this model's tokenizer cannot be used: {}", tokenizer_error_);
   return tokenizer_.get();
+}
+
+uint64_t LoadedModel::kv_room() const {
+  // What the system calls available includes the pages of the weights, which it could drop: they count as
+  // taken.
+  const uint64_t available = memory::probe_machine().budget(), weights = file_->mapped_bytes();
+  return available > weights ? available - weights : 0;
 }
 
 nlohmann::ordered_json LoadedModel::memory() const {
@@ -80,19 +79,14 @@ nlohmann::ordered_json LoadedModel::info() const {
     auto v = file_->string(key);
     return v && *v ? std::string(**v) : std::string();
   };
-  nlohmann::ordered_json out = {{"architecture", model_->architecture()},
-                                {"name", text("general.name")},
-                                {"parameters", count_parameters(*file_)},
-                                {"quantization", quantization_name(*file_)},
-                                {"n_ctx_train", model_->n_ctx_train()},
-                                {"num_ctx", planned_.options.n_ctx},
-                                {"n_vocab", model_->n_vocab()},
-                                {"embedding_length", model_->n_embd()},
-                                {"file_bytes", file_->mapped_bytes()},
-                                {"tokenizer", tokenizer_ != nullptr},
-                                {"isa", isa_name(kernels::active_isa())},
-                                {"threads", planned_.n_threads},
-                                {"kv_cache_type", planned_.kv_type}};
+  nlohmann::ordered_json out = {
+      {"architecture", model_->architecture()}, {"name", text("general.name")},
+      {"parameters", count_parameters(*file_)}, {"quantization", quantization_name(*file_)},
+      {"n_ctx_train", model_->n_ctx_train()},   {"num_ctx", planned_.options.n_ctx},
+      {"n_vocab", model_->n_vocab()},           {"embedding_length", model_->n_embd()},
+      {"file_bytes", file_->mapped_bytes()},    {"tokenizer", tokenizer_ != nullptr},
+      {"isa", isa_name(kernels::active_isa())}, {"threads", planned_.n_threads},
+      {"kv_cache_type", planned_.kv_type}};
   if (!tokenizer_error_.empty()) out["tokenizer_error"] = tokenizer_error_;
   if (std::string t = text("tokenizer.chat_template"); !t.empty()) out["chat_template"] = std::move(t);
   if (std::string l = text("general.license"); !l.empty()) out["license"] = std::move(l);

@@ -1,4 +1,5 @@
-// Everything a runner holds: the mapped file, the model, its memory from the plan, the engine, tokenizer and template.
+// Everything a runner holds: the mapped file, the model, its memory from the plan, the engine, tokenizer and
+// template.
 //
 // Threads: immutable after load() but for the engine, which has its own rules.
 #pragma once
@@ -19,14 +20,23 @@
 
 namespace quipu::runner {
 
+// Why a load failed. For a plan that does not fit (kOutOfMemory) the plan too: as an object and as the table
+// people read.
+struct LoadFailure {
+  LoadFailure(Error e) : error(std::move(e)) {}  // NOLINT: implicit, so that errors pass through
+  Error error;
+  nlohmann::ordered_json plan;  // null: it did not come to a plan
+  std::string table;
+};
+
 class LoadedModel {
  public:
-  // A plan that does not fit is kOutOfMemory; the message holds the table and what would fit.
-  static Result<std::unique_ptr<LoadedModel>> load(const std::string& path, const LoadOptions& options);
+  static std::expected<std::unique_ptr<LoadedModel>, LoadFailure> load(const std::string& path,
+                                                                       const LoadOptions& options);
 
   const gguf::File& file() const { return *file_; }
   const Model& model() const { return *model_; }
-  Engine& engine() { return *engine_; }
+  Engine& engine() const { return *engine_; }
   const Planned& planned() const { return planned_; }
   const memory::Ledger& ledger() const { return ledger_; }
 
@@ -35,6 +45,9 @@ class LoadedModel {
   const std::string& tokenizer_error() const { return tokenizer_error_; }
   // The tokenizer, or the error that a request for text gets.
   Result<const Tokenizer*> need_tokenizer() const;
+
+  // Bytes by which the KV cache could grow at this moment.
+  uint64_t kv_room() const;
 
   nlohmann::ordered_json memory() const;
   nlohmann::ordered_json info() const;

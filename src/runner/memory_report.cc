@@ -1,11 +1,12 @@
 #include "runner/memory_report.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <fstream>
 
-#include <fmt/format.h>
-
 #include "base/thread_pool.h"
+#include "runner/kv_types.h"
 
 namespace quipu::runner {
 
@@ -15,15 +16,14 @@ namespace {
 
 constexpr int64_t kLeastContext = 512;  // below this a chat is of no use: rather refuse the load
 
-const char* kv_name(kernels::KvType t) { return t == kernels::KvType::kF16 ? "f16" : "f32"; }
-
-// Bytes that the tokenizer builds beside the mapped file, by size of the vocabulary: text index, merges and attributes.
-// Measured with vocabularies of 49 k to 152 k: 60 to 75 bytes a token.
+// Bytes that the tokenizer builds beside the mapped file, by size of the vocabulary: text index, merges and
+// attributes. Measured with vocabularies of 49 k to 152 k: 60 to 75 bytes a token.
 constexpr uint64_t kTokenizerBytesPerToken = 72;
 
 }  // namespace
 
-Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions& load, const memory::Machine& machine) {
+Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions& load,
+                   const memory::Machine& machine) {
   Planned p;
   p.n_threads = load.n_threads > 0 ? load.n_threads : default_thread_count();
   memory::ModelShape shape = model.shape(p.n_threads);
@@ -32,15 +32,14 @@ Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions
   p.options.n_parallel = load.n_parallel;
   p.options.k_bytes_per_32 = 32 * kernels::kv_elem_bytes(load.kv_types.k);
   p.options.v_bytes_per_32 = 32 * kernels::kv_elem_bytes(load.kv_types.v);
-  p.kv_type = fmt::format("{}:{}", kv_name(load.kv_types.k), kv_name(load.kv_types.v));
+  p.kv_type = kv_types_name(load.kv_types);
   p.free = machine.budget();
   const int64_t trained = model.n_ctx_train();
   p.options.n_ctx = load.n_ctx > 0 ? std::min(load.n_ctx, trained) : trained;
   p.plan = memory::plan(shape, p.options);
-  if (load.n_ctx <= 0 && p.plan.kv_bytes_per_token > 0) {
-    // One sequence of the default length must fit beside everything else.
-    const uint64_t fixed = p.plan.total();
-    const uint64_t room = p.free > fixed ? (p.free - fixed) / p.plan.kv_bytes_per_token : 0;
+  if (load.n_ctx <= 0 && p.plan.kv_block_bytes > 0) {
+    // One sequence of the default length must fit beside everything else; it takes whole blocks.
+    const uint64_t room = p.kv_room() / p.plan.kv_block_bytes * kernels::kBlockTokens;
     const auto fitting = static_cast<int64_t>(std::min<uint64_t>(room, static_cast<uint64_t>(trained)));
     p.options.n_ctx = std::min(trained, std::max(fitting, kLeastContext));
     p.plan = memory::plan(shape, p.options);
@@ -61,7 +60,8 @@ Measured measure(const std::vector<std::string>& model_paths) {
       if (kind == Kind::kRuntime) m.runtime += bytes;
       continue;
     }
-    // "55d0...-55d1... r-xp 00000000 08:01 1234   /usr/bin/quipu": a mapping starts with a lower-case hexadecimal digit.
+    // "55d0...-55d1... r-xp 00000000 08:01 1234   /usr/bin/quipu": a mapping starts with a lower-case
+    // hexadecimal digit.
     if (line.empty() || std::isxdigit(static_cast<unsigned char>(line[0])) == 0 ||
         std::isupper(static_cast<unsigned char>(line[0])) != 0)
       continue;
@@ -89,14 +89,18 @@ nlohmann::ordered_json plan_json(const Planned& p) {
 }
 
 nlohmann::ordered_json machine_json(const Planned& p, const memory::Machine& m) {
-  nlohmann::ordered_json out = {{"total", m.total}, {"available", m.available}, {"budget", m.budget()},
-                                {"admitted", 0},    {"free", p.free}};
+  nlohmann::ordered_json out = {{"total", m.total},
+                                {"available", m.available},
+                                {"budget", m.budget()},
+                                {"admitted", 0},
+                                {"free", p.free}};
   out["terms"] = nlohmann::ordered_json::array();
   for (const auto& t : m.terms) out["terms"].push_back({{"name", t.name}, {"bytes", t.bytes}});
   return out;
 }
 
-nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const memory::Ledger& ledger, KvState kv) {
+nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const memory::Ledger& ledger,
+                                   KvState kv) {
   nlohmann::ordered_json out = plan_json(p);
   const uint64_t kv_now = ledger.bytes(Category::kKv);
   out["weights"]["measured"] = m.weights;

@@ -1,11 +1,11 @@
-// A model's plan for this machine, and what the process measures beside it: the memory object of public answers.
+// A model's plan for this machine, and what the process measures beside it: the memory object of public
+// answers.
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "gguf/file.h"
 #include "memory/ledger.h"
@@ -28,10 +28,17 @@ struct Planned {
   int n_threads = 1;
   std::string kv_type;  // "f16:f16"
   uint64_t free = 0;    // the budget it was held against
+
+  // What of that budget is left for the KV cache.
+  uint64_t kv_room() const {
+    const uint64_t fixed = plan.total() - plan.bytes(memory::Category::kKv);
+    return free > fixed ? free - fixed : 0;
+  }
 };
 
 // Pure but for the machine it is given. n_ctx above the trained length is lowered to it.
-Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions& load, const memory::Machine& machine);
+Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions& load,
+                   const memory::Machine& machine);
 
 // What this process takes, from /proc/self/smaps.
 struct Measured {
@@ -48,6 +55,7 @@ struct KvState {
 nlohmann::ordered_json plan_json(const Planned& p);
 nlohmann::ordered_json machine_json(const Planned& p, const memory::Machine& m);
 // Plan beside measured. KV's planned bytes are what is committed now.
-nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const memory::Ledger& ledger, KvState kv);
+nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const memory::Ledger& ledger,
+                                   KvState kv);
 
 }  // namespace quipu::runner

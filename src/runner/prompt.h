@@ -1,9 +1,8 @@
 // From a request's JSON to the tokens of its prompt: template, dropping of old messages, truncation.
 #pragma once
 
-#include <vector>
-
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/request.h"
@@ -17,9 +16,10 @@ struct Prompt {
   int64_t dropped_tokens = 0;
 };
 
-// `options` gives num_ctx and num_keep. With "messages", the oldest (system messages and the last one aside) are dropped
-// until the prompt fits; then, and for "prompt", "truncate" decides between dropping tokens from the middle and an error
-// with both numbers.
-Result<Prompt> make_prompt(const LoadedModel& model, const nlohmann::json& body, const GenerateOptions& options);
+// `options` gives num_ctx, num_keep and shift. With "messages", the oldest (system messages and the last one
+// aside) are dropped until the prompt fits; then, and for "prompt", "truncate" decides between dropping
+// tokens from the middle and an error with both numbers.
+Result<Prompt> make_prompt(const LoadedModel& model, const nlohmann::json& body,
+                           const GenerateOptions& options);
 
 }  // namespace quipu::runner

@@ -1,9 +1,11 @@
 #include "runner/run_options.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
 #include "base/log.h"
+#include "runner/kv_types.h"
 
 namespace quipu::runner {
 
@@ -12,7 +14,8 @@ namespace {
 using Json = nlohmann::json;
 
 std::unexpected<Error> wrong_type(std::string_view name, std::string_view type) {
-  return std::unexpected(Error{Code::kInvalidArgument, fmt::format("option \"{}\" must be of type {}", name, type),
+  return std::unexpected(Error{Code::kInvalidArgument,
+                               fmt::format("option \"{}\" must be of type {}", name, type),
                                std::string(name)});
 }
 
@@ -47,24 +50,38 @@ Result<bool> boolean(std::string_view name, const Json& v) {
 }
 
 // Options that a client may send and that decide how a model is loaded, not how a request runs.
-constexpr std::array kLoadOptions = {"num_batch", "num_gpu", "main_gpu", "use_mmap", "draft_num_predict", "kv_cache_type"};
+constexpr std::array kLoadOptions = {"num_batch", "num_gpu",           "main_gpu",
+                                     "use_mmap",  "draft_num_predict", "kv_cache_type"};
 
 Result<void> read_one(std::string_view name, const Json& v, GenerateOptions& o) {
   SamplingOptions& s = o.sampling;
-  if (name == "temperature") { QUIPU_ASSIGN(s.temperature, number(name, v)); }
-  else if (name == "top_k") { QUIPU_ASSIGN(s.top_k, small_integer(name, v)); }
-  else if (name == "top_p") { QUIPU_ASSIGN(s.top_p, number(name, v)); }
-  else if (name == "min_p") { QUIPU_ASSIGN(s.min_p, number(name, v)); }
-  else if (name == "typical_p") { QUIPU_ASSIGN(s.typical_p, number(name, v)); }
-  else if (name == "repeat_last_n") { QUIPU_ASSIGN(s.repeat_last_n, small_integer(name, v)); }
-  else if (name == "repeat_penalty") { QUIPU_ASSIGN(s.repeat_penalty, number(name, v)); }
-  else if (name == "presence_penalty") { QUIPU_ASSIGN(s.presence_penalty, number(name, v)); }
-  else if (name == "frequency_penalty") { QUIPU_ASSIGN(s.frequency_penalty, number(name, v)); }
-  else if (name == "seed") { QUIPU_ASSIGN(s.seed, integer(name, v)); }
-  else if (name == "num_predict") { QUIPU_ASSIGN(o.num_predict, integer(name, v)); }
-  else if (name == "num_keep") { QUIPU_ASSIGN(o.num_keep, integer(name, v)); }
-  else if (name == "repeat_guard") { QUIPU_ASSIGN(o.repeat_guard, boolean(name, v)); }
-  else if (name == "num_ctx") {
+  if (name == "temperature") {
+    QUIPU_ASSIGN(s.temperature, number(name, v));
+  } else if (name == "top_k") {
+    QUIPU_ASSIGN(s.top_k, small_integer(name, v));
+  } else if (name == "top_p") {
+    QUIPU_ASSIGN(s.top_p, number(name, v));
+  } else if (name == "min_p") {
+    QUIPU_ASSIGN(s.min_p, number(name, v));
+  } else if (name == "typical_p") {
+    QUIPU_ASSIGN(s.typical_p, number(name, v));
+  } else if (name == "repeat_last_n") {
+    QUIPU_ASSIGN(s.repeat_last_n, small_integer(name, v));
+  } else if (name == "repeat_penalty") {
+    QUIPU_ASSIGN(s.repeat_penalty, number(name, v));
+  } else if (name == "presence_penalty") {
+    QUIPU_ASSIGN(s.presence_penalty, number(name, v));
+  } else if (name == "frequency_penalty") {
+    QUIPU_ASSIGN(s.frequency_penalty, number(name, v));
+  } else if (name == "seed") {
+    QUIPU_ASSIGN(s.seed, integer(name, v));
+  } else if (name == "num_predict") {
+    QUIPU_ASSIGN(o.num_predict, integer(name, v));
+  } else if (name == "num_keep") {
+    QUIPU_ASSIGN(o.num_keep, integer(name, v));
+  } else if (name == "repeat_guard") {
+    QUIPU_ASSIGN(o.repeat_guard, boolean(name, v));
+  } else if (name == "num_ctx") {
     QUIPU_ASSIGN(const int64_t n, integer(name, v));
     o.n_ctx = std::max<int64_t>(n, 4);  // smaller contexts are raised to 4, as clients expect
   } else if (name == "num_thread") {
@@ -95,6 +112,18 @@ Result<void> read_options(const Json& options, GenerateOptions& o) {
   for (const auto& [name, v] : options.items())
     if (!v.is_null()) QUIPU_TRY(read_one(name, v, o));
   return {};
+}
+
+Result<void> check_kv_cache_type(const Json& options, std::string_view loaded) {
+  if (!options.is_object()) return {};
+  const auto it = options.find("kv_cache_type");
+  if (it == options.end() || it->is_null()) return {};
+  if (!it->is_string()) return wrong_type("kv_cache_type", "string");
+  QUIPU_ASSIGN(const KvTypes wanted, parse_kv_types(it->get_ref<const std::string&>()));
+  if (kv_types_name(wanted) == loaded) return {};
+  return error(Code::kInvalidArgument,
+               "the model is loaded with a KV cache of type {}; kv_cache_type {} needs another load", loaded,
+               it->get_ref<const std::string&>());
 }
 
 }  // namespace quipu::runner

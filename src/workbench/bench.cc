@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
-
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
 #include "kernels/dispatch.h"
 #include "kernels/machine_limits.h"
+#include "model/local_model.h"
+#include "runner/kv_types.h"
 #include "workbench/command_line.h"
 #include "workbench/commands.h"
-#include "model/local_model.h"
 
 namespace quipu::workbench {
 
@@ -41,8 +41,8 @@ uint64_t peak_rss() {
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
 }
 
-// What one token costs: bytes of weights that a decode step reads, and multiply-adds x 2 of a prefill row (which computes
-// no logits).
+// What one token costs: bytes of weights that a decode step reads, and multiply-adds x 2 of a prefill row
+// (which computes no logits).
 struct Work {
   double decode_bytes = 0, prefill_ops = 0;
 };
@@ -73,8 +73,9 @@ Result<void> bench_machine(const Options& o) {
     out.update(limits_json(m));
     std::cout << out.dump() << "\n";
   } else {
-    std::cout << fmt::format("{} with {} threads: read {:.1f} GB/s, int8 {:.0f} GOP/s, float32 {:.0f} GFLOP/s\n",
-                             isa_name(kernels::active_isa()), n, m.read_gbps, m.int8_gops, m.f32_gflops);
+    std::cout << fmt::format(
+        "{} with {} threads: read {:.1f} GB/s, int8 {:.0f} GOP/s, float32 {:.0f} GFLOP/s\n",
+        isa_name(kernels::active_isa()), n, m.read_gbps, m.int8_gops, m.f32_gflops);
   }
   return {};
 }
@@ -94,7 +95,7 @@ Result<void> run(const Options& o) {
   options.n_ctx = o.depth + o.prompt + o.gen + 1;
   options.n_sequences = o.batch;
   options.n_threads = o.threads;
-  QUIPU_ASSIGN(options.kv_types, parse_kv_types(o.kv));
+  QUIPU_ASSIGN(options.kv_types, runner::parse_kv_types(o.kv));
   const double t_load = now();
   QUIPU_ASSIGN(auto model, LocalModel::open(o.file, options));
   const double load_seconds = now() - t_load;
@@ -103,7 +104,8 @@ Result<void> run(const Options& o) {
   const std::span<const int32_t> tokens(prompt);
   const auto n_depth = static_cast<size_t>(o.depth);
 
-  for (size_t s = 0; s < static_cast<size_t>(o.batch); ++s) QUIPU_TRY(model->prefill(s, tokens.first(n_depth)));
+  for (size_t s = 0; s < static_cast<size_t>(o.batch); ++s)
+    QUIPU_TRY(model->prefill(s, tokens.first(n_depth)));
   if (o.depth == 0) {  // a first pass that nobody times: page tables, thread pool
     QUIPU_TRY(model->prefill(0, tokens.first(std::min<size_t>(prompt.size(), 32))));
     model->rewind(0, 0);
@@ -120,13 +122,15 @@ Result<void> run(const Options& o) {
       const std::vector<int32_t> ids = random_tokens(o.gen * o.batch, n_vocab);
       const double t = now();
       for (int64_t i = 0; i < o.gen; ++i)
-        QUIPU_TRY(model->step(std::span(ids).subspan(static_cast<size_t>(i * o.batch), static_cast<size_t>(o.batch))));
+        QUIPU_TRY(model->step(
+            std::span(ids).subspan(static_cast<size_t>(i * o.batch), static_cast<size_t>(o.batch))));
       decode.push_back(static_cast<double>(o.gen * o.batch) / (now() - t));
       for (size_t s = 0; s < static_cast<size_t>(o.batch); ++s) model->rewind(s, o.depth);
     }
   }
 
-  const uint64_t peak = peak_rss();  // before the limits are measured: their buffers are larger than many a model
+  const uint64_t peak =
+      peak_rss();  // before the limits are measured: their buffers are larger than many a model
   const kernels::MachineLimits limits = kernels::measure_limits(model->pool());
   const Work work = work_per_token(model->file());
   const double kv_bytes = static_cast<double>(model->plan().kv_bytes_per_token) *
@@ -138,18 +142,19 @@ Result<void> run(const Options& o) {
                       (work.decode_bytes + kv_bytes * static_cast<double>(o.batch)) / 1e9;
   memory::RuntimeOptions runtime;
   runtime.n_ctx = model->n_ctx();
-  nlohmann::ordered_json out = {{"model", o.file},
-                                {"isa", isa_name(kernels::active_isa())},
-                                {"threads", model->pool().size()},
-                                {"load_seconds", load_seconds},
-                                {"prefill_tps", prefill_tps},
-                                {"prefill_gops", gops},
-                                {"decode_tps", decode_tps},
-                                {"decode_gbps", gbps},
-                                {"decode_share_of_read_bandwidth", limits.read_gbps > 0 ? gbps / limits.read_gbps : 0},
-                                {"prefill_share_of_int8_peak", limits.int8_gops > 0 ? gops / limits.int8_gops : 0},
-                                {"peak_rss", peak},
-                                {"planned", model->plan().total() + model->plan().kv_ceiling}};
+  nlohmann::ordered_json out = {
+      {"model", o.file},
+      {"isa", isa_name(kernels::active_isa())},
+      {"threads", model->pool().size()},
+      {"load_seconds", load_seconds},
+      {"prefill_tps", prefill_tps},
+      {"prefill_gops", gops},
+      {"decode_tps", decode_tps},
+      {"decode_gbps", gbps},
+      {"decode_share_of_read_bandwidth", limits.read_gbps > 0 ? gbps / limits.read_gbps : 0},
+      {"prefill_share_of_int8_peak", limits.int8_gops > 0 ? gops / limits.int8_gops : 0},
+      {"peak_rss", peak},
+      {"planned", model->plan().total() + model->plan().kv_ceiling}};
   if (o.json) {
     out["machine"] = limits_json(limits);
     std::cout << out.dump() << "\n";
@@ -158,11 +163,13 @@ Result<void> run(const Options& o) {
   std::cout << fmt::format(
       "{} ({}, {} threads), loaded in {:.3f} s\n"
       "prefill {:>5} tokens at depth {}: {:8.1f} tok/s  {:7.1f} GOP/s  {:3.0f} % of the int8 peak {:.0f}\n"
-      "decode  {:>5} tokens at depth {}: {:8.1f} tok/s  {:7.1f} GB/s   {:3.0f} % of the read bandwidth {:.1f}\n"
+      "decode  {:>5} tokens at depth {}: {:8.1f} tok/s  {:7.1f} GB/s   {:3.0f} % of the read bandwidth "
+      "{:.1f}\n"
       "peak resident {}, planned {}\n",
-      o.file, isa_name(kernels::active_isa()), model->pool().size(), load_seconds, o.prompt, o.depth, prefill_tps, gops,
-      100 * gops / limits.int8_gops, limits.int8_gops, o.gen, o.depth, decode_tps, gbps, 100 * gbps / limits.read_gbps,
-      limits.read_gbps, format_bytes(out["peak_rss"].get<uint64_t>()), format_bytes(out["planned"].get<uint64_t>()));
+      o.file, isa_name(kernels::active_isa()), model->pool().size(), load_seconds, o.prompt, o.depth,
+      prefill_tps, gops, 100 * gops / limits.int8_gops, limits.int8_gops, o.gen, o.depth, decode_tps, gbps,
+      100 * gbps / limits.read_gbps, limits.read_gbps, format_bytes(out["peak_rss"].get<uint64_t>()),
+      format_bytes(out["planned"].get<uint64_t>()));
   return {};
 }
 
@@ -172,13 +179,21 @@ int bench_command(std::span<const std::string> args) {
   Options o;
   CLI::App app("Speed of prefill and decode, beside this machine's limits", "quipu bench");
   CLI::Option* file = app.add_option("FILE", o.file, "GGUF file");
-  app.add_option("--prompt", o.prompt, "tokens to prefill")->check(CLI::Range(0, 1 << 20))->capture_default_str();
-  app.add_option("--gen", o.gen, "tokens to decode")->check(CLI::Range(0, 1 << 20))->capture_default_str();
-  app.add_option("--depth", o.depth, "tokens in the cache before")->check(CLI::Range(0, 1 << 22))->capture_default_str();
-  app.add_option("--batch", o.batch, "sequences decoded at once")->check(CLI::Range(1, 256))->capture_default_str();
-  app.add_option("--threads", o.threads, "threads; default: physical cores")->check(CLI::Range(1, 1024));
+  app.add_option("--prompt", o.prompt, "tokens to prefill")
+      ->check(between(0, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--gen", o.gen, "tokens to decode")->check(between(0, 1 << 20))->capture_default_str();
+  app.add_option("--depth", o.depth, "tokens in the cache before")
+      ->check(between(0, 1 << 22))
+      ->capture_default_str();
+  app.add_option("--batch", o.batch, "sequences decoded at once")
+      ->check(between(1, 256))
+      ->capture_default_str();
+  app.add_option("--threads", o.threads, "threads; default: physical cores")->check(between(1, 1024));
   app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
-  app.add_option("--repeat", o.repeat, "runs; the median counts")->check(CLI::Range(1, 1000))->capture_default_str();
+  app.add_option("--repeat", o.repeat, "runs; the median counts")
+      ->check(between(1, 1000))
+      ->capture_default_str();
   app.add_flag("--json", o.json, "one JSON object");
   app.add_flag("--machine", o.machine, "only the machine's limits");
   int code = kOk;
@@ -187,8 +202,7 @@ int bench_command(std::span<const std::string> args) {
     std::cerr << "Error: name a GGUF file, or ask for --machine\n";
     return kUsage;
   }
-  if (auto done = o.machine ? bench_machine(o) : run(o); !done) return report(done.error());
-  return kOk;
+  return finish([&] { return o.machine ? bench_machine(o) : run(o); });
 }
 
 }  // namespace quipu::workbench

@@ -1,46 +1,84 @@
 #include "workbench/command_line.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstdio>
+#include <cstring>
 #include <iostream>
+#include <memory>
+
+#include "gguf/file.h"
 
 namespace quipu::workbench {
 
+namespace {
+
+constexpr size_t kMostText = size_t{1} << 30;  // a file that never ends must not take all memory
+
+// What a model file says about itself may stand in an error; it must not drive the terminal.
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte >= 0x20 && byte != 0x7F) || c == '\n' || c == '\t') out += c;
+  }
+  return out;
+}
+
+int usage(const CLI::App& app, const std::string& what) {
+  std::cerr << "Error: " << printable(what) << " (" << app.get_name() << " --help says how it is used)\n";
+  return kUsage;
+}
+
+}  // namespace
+
+CLI::Validator between(int64_t least, int64_t most) {
+  return CLI::Validator(
+      [=](std::string& text) {
+        int64_t n = 0;
+        const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), n);
+        if (ec == std::errc() && end == text.data() + text.size() && n >= least && n <= most)
+          return std::string();
+        return fmt::format("'{}' is not a whole number between {} and {}", text, least, most);
+      },
+      "");
+}
+
 bool parse(CLI::App& app, std::span<const std::string> args, int* code) {
+  app.get_formatter()->label("REQUIRED", "");
+  for (CLI::Option* o : app.get_options()) {
+    if (o->get_positional()) o->type_name("");
+    if (o->get_type_name() == "INT") o->type_name("N");
+    if (!o->get_positional()) o->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // as quipu run
+  }
   std::vector<std::string> reversed(args.rbegin(), args.rend());  // as CLI11 wants them
   try {
     app.parse(reversed);
     return true;
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app.help();
+    *code = kOk;
+  } catch (const CLI::ExtrasError&) {
+    const std::vector<std::string> extra = app.remaining();
+    *code = usage(app, fmt::format("there is no place for '{}'", extra.empty() ? "" : extra.front()));
   } catch (const CLI::ParseError& e) {
-    const bool help = e.get_exit_code() == 0;
-    app.exit(e, std::cout, std::cerr);
-    *code = help ? kOk : kUsage;
-    return false;
+    *code = usage(app, e.what());
   }
+  return false;
 }
 
-int report(const Error& e) {
-  std::cerr << "Error: " << e.message << "\n";
-  return e.code == Code::kInvalidArgument ? kUsage : kFailed;
-}
-
-Result<KvTypes> parse_kv_types(const std::string& text) {
-  const auto one = [&](std::string_view name) -> Result<kernels::KvType> {
-    if (name == "f16") return kernels::KvType::kF16;
-    if (name == "f32") return kernels::KvType::kF32;
-    if (name == "bf16" || name == "q8_0" || name == "q4_0")
-      return error(Code::kUnsupported, "the KV cache type {} is not supported yet (f16 and f32 are)", name);
-    return error(Code::kInvalidArgument, "'{}' is not a KV cache type: write f16 or f32, or K:V", text);
-  };
-  const size_t colon = text.find(':');
-  KvTypes types;
-  QUIPU_ASSIGN(types.k, one(std::string_view(text).substr(0, colon)));
-  QUIPU_ASSIGN(types.v, one(colon == std::string::npos ? std::string_view(text) : std::string_view(text).substr(colon + 1)));
-  return types;
-}
-
-std::string kv_types_name(KvTypes types) {
-  const auto name = [](kernels::KvType t) { return t == kernels::KvType::kF16 ? "f16" : "f32"; };
-  return fmt::format("{}:{}", name(types.k), name(types.v));
+int finish(const std::function<Result<void>()>& command) {
+  gguf::guard_mappings();
+  Result<void> done = command();
+  if (done && !std::cout.flush()) done = error(Code::kIo, "cannot write the result to standard output");
+  if (done) return kOk;
+  std::string text = done.error().message;
+  if (text.ends_with('\n')) text.pop_back();
+  // One line, but for the table of a plan that does not fit.
+  if (done.error().code != Code::kOutOfMemory) std::replace(text.begin(), text.end(), '\n', ' ');
+  std::cerr << "Error: " << printable(text) << "\n";
+  return done.error().code == Code::kInvalidArgument ? kUsage : kFailed;
 }
 
 Result<std::vector<int32_t>> parse_ids(const std::string& text) {
@@ -54,13 +92,36 @@ Result<std::vector<int32_t>> parse_ids(const std::string& text) {
     }
     int32_t id = 0;
     const auto [next, ec] = std::from_chars(p, end, id);
-    if (ec != std::errc() || id < 0)
+    if (ec != std::errc() || id < 0 || (next < end && *next != ',' && *next != ' ' && *next != '\n'))
       return error(Code::kInvalidArgument, "'{}' is not a list of token ids such as 1,2,3", text);
     ids.push_back(id);
     p = next;
   }
   if (ids.empty()) return error(Code::kInvalidArgument, "no token ids were given");
   return ids;
+}
+
+Result<std::string> read_text(const std::string& path) {
+  const auto close = [](FILE* f) {
+    if (f != stdin) std::fclose(f);
+  };
+  const std::unique_ptr<FILE, decltype(close)> in(path == "-" ? stdin : std::fopen(path.c_str(), "rb"),
+                                                  close);
+  if (in == nullptr) return error(Code::kIo, "cannot read {}: {}", path, std::strerror(errno));
+  std::string text;
+  char buffer[65536];
+  while (true) {
+    const size_t n = std::fread(buffer, 1, sizeof buffer, in.get());
+    text.append(buffer, n);
+    if (text.size() > kMostText)
+      return error(Code::kInvalidArgument, "{} holds more than {} MiB", path == "-" ? "standard input" : path,
+                   kMostText >> 20);
+    if (n < sizeof buffer) break;
+  }
+  if (std::ferror(in.get()) != 0)
+    return error(Code::kIo, "cannot read {}: {}", path == "-" ? "standard input" : path,
+                 std::strerror(errno));
+  return text;
 }
 
 }  // namespace quipu::workbench

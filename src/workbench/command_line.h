@@ -1,29 +1,33 @@
-// What the workbench's commands share: parsing their options and reporting how they ended.
+// What the workbench's commands share: parsing their options, reading their input, reporting how they ended.
 #pragma once
 
+#include <CLI/CLI.hpp>
+#include <functional>
 #include <span>
 #include <string>
 
-#include <CLI/CLI.hpp>
-
 #include "base/result.h"
-#include "model/model.h"
 
 namespace quipu::workbench {
 
 inline constexpr int kOk = 0, kFailed = 1, kUsage = 2;
+inline constexpr int64_t kMostContext = int64_t{1} << 30;  // what a flag may ask for; the machine allows less
 
-// Parses `args` into the app's variables. False: *code is the exit code (0 after --help) and everything is printed.
+// For an option's check().
+CLI::Validator between(int64_t least, int64_t most);
+
+// Parses `args` into the app's variables. False: *code is the exit code (0 after --help) and everything is
+// printed.
 bool parse(CLI::App& app, std::span<const std::string> args, int* code);
 
-// Prints "Error: SENTENCE" to stderr and returns kFailed, or kUsage for an invalid argument.
-int report(const Error& e);
-
-// "f16", "f32", or "K:V". Other cache types are kUnsupported.
-Result<KvTypes> parse_kv_types(const std::string& text);
-std::string kv_types_name(KvTypes types);  // "f16:f16"
+// Runs a command and turns its end into an exit code: an error is one sentence on standard error, with what
+// belongs to it (a table) below; results that cannot be written are an error too.
+int finish(const std::function<Result<void>()>& command);
 
 // "1,2,3"
 Result<std::vector<int32_t>> parse_ids(const std::string& text);
+
+// All of a file, or with "-" of standard input; any bytes.
+Result<std::string> read_text(const std::string& path);
 
 }  // namespace quipu::workbench

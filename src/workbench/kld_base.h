@@ -1,8 +1,9 @@
-// A file of reference logits for `perplexity --save` and `--kld`: for every scored position the log-probabilities of the
-// whole vocabulary in 16 bits, scaled between the row's largest and smallest value (step about 4e-4).
+// A file of reference logits for `perplexity --save` and `--kld`: for every scored position the
+// log-probabilities of the whole vocabulary in 16 bits, scaled between the row's largest and smallest value
+// (step about 4e-4).
 //
-// Layout, little-endian: "QUIPUKLD", u32 version 1, u32 n_vocab, u32 n_ctx, u32 n_tokens, i32 tokens[n_tokens], then rows in
-// order: f32 max, f32 step, u16 values[n_vocab] (log p = max - step * value).
+// Layout, little-endian: "QUIPUKLD", u32 version 1, u32 n_vocab, u32 n_ctx, u32 n_tokens, i32
+// tokens[n_tokens], then rows in order: f32 max, f32 step, u16 values[n_vocab] (log p = max - step * value).
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "workbench/output_file.h"
 
 namespace quipu::workbench {
 
@@ -23,12 +25,12 @@ struct KldHeader {
 class KldWriter {
  public:
   static Result<KldWriter> create(const std::string& path, const KldHeader& header);
-  void row(std::span<const float> log_probs);
+  Result<void> row(std::span<const float> log_probs);
   Result<void> finish();
 
  private:
-  std::string path_;
-  std::ofstream out_;
+  explicit KldWriter(OutputFile out) : out_(std::move(out)) {}
+  OutputFile out_;
   std::vector<uint16_t> values_;
 };
 

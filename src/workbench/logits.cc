@@ -1,9 +1,8 @@
-#include <cstdio>
-#include <fstream>
-
+#include "model/local_model.h"
+#include "runner/kv_types.h"
 #include "workbench/command_line.h"
 #include "workbench/commands.h"
-#include "model/local_model.h"
+#include "workbench/output_file.h"
 
 namespace quipu::workbench {
 
@@ -25,24 +24,18 @@ Result<void> write_logits(const Options& o) {
   LocalOptions options;
   options.n_ctx = o.n_ctx > 0 ? o.n_ctx : n;
   options.n_outputs = std::min<int64_t>(o.last, 32);
-  QUIPU_ASSIGN(options.kv_types, parse_kv_types(o.kv));
+  QUIPU_ASSIGN(options.kv_types, runner::parse_kv_types(o.kv));
   options.exact_activations = o.activations == "f32";
   options.n_threads = o.threads;
   QUIPU_ASSIGN(auto model, LocalModel::open(o.file, options));
 
-  const std::string part = o.out + ".part";
-  std::ofstream out(part, std::ios::binary | std::ios::trunc);
-  if (!out) return error(Code::kIo, "cannot write {}", o.out);
-  Result<void> fed = model->feed(ids, n - o.last, [&](int64_t, std::span<const float> row) {
-    out.write(reinterpret_cast<const char*>(row.data()), static_cast<std::streamsize>(row.size_bytes()));
-  });
-  out.close();
-  if (!fed || !out || std::rename(part.c_str(), o.out.c_str()) != 0) {
-    std::remove(part.c_str());
-    if (!fed) return fed;
-    return error(Code::kIo, "cannot write {}", o.out);
-  }
-  return {};
+  QUIPU_ASSIGN(OutputFile out, OutputFile::create(o.out));
+  Result<void> written;
+  QUIPU_TRY(model->feed(ids, n - o.last, [&](int64_t, std::span<const float> row) {
+    if (written) written = out.append_values(row);
+  }));
+  QUIPU_TRY(written);
+  return out.finish();
 }
 
 }  // namespace
@@ -53,17 +46,16 @@ int logits_command(std::span<const std::string> args) {
   app.add_option("FILE", o.file, "GGUF file")->required();
   app.add_option("--tokens", o.tokens, "token ids: 1,2,3")->required();
   app.add_option("--last", o.last, "how many of the last tokens' rows to write")->capture_default_str();
-  app.add_option("--num-ctx", o.n_ctx, "context length");
+  app.add_option("--num-ctx", o.n_ctx, "context length")->check(between(1, kMostContext));
   app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
   app.add_option("--activations", o.activations, "int8, or f32 for comparison")
       ->check(CLI::IsMember({"int8", "f32"}))
       ->capture_default_str();
-  app.add_option("--threads", o.threads, "threads; default: physical cores")->check(CLI::Range(1, 1024));
+  app.add_option("--threads", o.threads, "threads; default: physical cores")->check(between(1, 1024));
   app.add_option("--out", o.out, "file to write")->required();
   int code = kOk;
   if (!parse(app, args, &code)) return code;
-  if (auto done = write_logits(o); !done) return report(done.error());
-  return kOk;
+  return finish([&] { return write_logits(o); });
 }
 
 }  // namespace quipu::workbench

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <iostream>
-
 #include <nlohmann/json.hpp>
 
+#include "runner/kv_types.h"
 #include "runner/memory_report.h"
 #include "workbench/command_line.h"
 #include "workbench/commands.h"
@@ -24,10 +24,14 @@ Result<void> run(const Options& o) {
   QUIPU_ASSIGN(const auto file, gguf::File::open(o.file, open));
   QUIPU_ASSIGN(const auto model, load_model(*file));
   runner::LoadOptions load;
-  QUIPU_ASSIGN(load.kv_types, parse_kv_types(o.kv));
+  QUIPU_ASSIGN(load.kv_types, runner::parse_kv_types(o.kv));
   load.n_ctx = o.n_ctx;
   load.n_parallel = o.parallel;
   load.n_threads = o.threads;
+  if (o.n_ctx > model->n_ctx_train())
+    std::cerr << fmt::format(
+        "num_ctx {} is more than the {} tokens this model was trained for: planned with those\n", o.n_ctx,
+        model->n_ctx_train());
   const memory::Machine machine = memory::probe_machine();
   const runner::Planned p = runner::plan_model(*file, *model, load, machine);
   if (o.json) {
@@ -39,8 +43,9 @@ Result<void> run(const Options& o) {
     std::cout << out.dump() << "\n";
     return {};
   }
-  std::cout << fmt::format("{} ({}, {})\nnum_ctx {}, parallel {}, KV cache {}\n", o.file, model->architecture(),
-                           quantization_name(*file), p.options.n_ctx, p.options.n_parallel, kv_types_name(load.kv_types))
+  std::cout << fmt::format("{} ({}, {})\nnum_ctx {}, parallel {}, KV cache {}\n", o.file,
+                           model->architecture(), quantization_name(*file), p.options.n_ctx,
+                           p.options.n_parallel, runner::kv_types_name(load.kv_types))
             << memory::plan_table(p.plan, p.options, machine);
   return {};
 }
@@ -51,16 +56,18 @@ int plan_command(std::span<const std::string> args) {
   Options o;
   CLI::App app("What a model will take, category by category, before it is loaded", "quipu plan");
   app.add_option("FILE", o.file, "GGUF file")->required();
-  app.add_option("--num-ctx", o.n_ctx, "tokens of one sequence; default: the model's own, as far as memory allows")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
-  app.add_option("--parallel", o.parallel, "sequences at once")->check(CLI::Range(1, 256))->capture_default_str();
+  app.add_option("--num-ctx", o.n_ctx,
+                 "tokens of one sequence; default: the model's own, as far as memory allows")
+      ->check(between(1, kMostContext));
+  app.add_option("--parallel", o.parallel, "sequences at once")
+      ->check(between(1, 256))
+      ->capture_default_str();
   app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
-  app.add_option("--threads", o.threads, "threads; default: physical cores")->check(CLI::Range(1, 1024));
+  app.add_option("--threads", o.threads, "threads; default: physical cores")->check(between(1, 1024));
   app.add_flag("--json", o.json, "one JSON object");
   int code = kOk;
   if (!parse(app, args, &code)) return code;
-  if (auto done = run(o); !done) return report(done.error());
-  return kOk;
+  return finish([&] { return run(o); });
 }
 
 }  // namespace quipu::workbench

@@ -1,7 +1,4 @@
-#include <fstream>
 #include <iostream>
-#include <iterator>
-
 #include <nlohmann/json.hpp>
 
 #include "tokenizer/tokenizer.h"
@@ -14,7 +11,7 @@ namespace {
 
 struct Options {
   std::string file, text, text_file, decode;
-  bool has_text = false, no_parse_special = false, no_add_special = false, json = false;
+  bool has_text = false, has_decode = false, no_parse_special = false, no_add_special = false, json = false;
 };
 
 bool is_utf8(const std::string& s) {
@@ -31,12 +28,8 @@ nlohmann::ordered_json piece_json(const std::string& piece) {
 }
 
 Result<std::string> input(const Options& o) {
-  if (!o.text_file.empty()) {
-    std::ifstream in(o.text_file, std::ios::binary);
-    if (!in) return error(Code::kIo, "cannot read {}", o.text_file);
-    return std::string(std::istreambuf_iterator<char>(in), {});
-  }
-  if (!o.has_text || o.text == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  if (!o.text_file.empty()) return read_text(o.text_file);
+  if (!o.has_text || o.text == "-") return read_text("-");
   return o.text;
 }
 
@@ -45,11 +38,12 @@ Result<void> run(const Options& o) {
   open.require_tensor_data = false;
   QUIPU_ASSIGN(const auto file, gguf::File::open(o.file, open));
   QUIPU_ASSIGN(const auto tokenizer, Tokenizer::load(*file));
-  if (!o.decode.empty()) {
+  if (o.has_decode) {
     QUIPU_ASSIGN(const auto ids, parse_ids(o.decode));
     for (Token id : ids)
       if (id >= tokenizer->size())
-        return error(Code::kInvalidArgument, "token {} is not in the vocabulary of {}", id, tokenizer->size());
+        return error(Code::kInvalidArgument, "token {} is not in the vocabulary of {}", id,
+                     tokenizer->size());
     const std::string text = tokenizer->decode(ids, false, true);
     if (o.json)
       std::cout << nlohmann::ordered_json({{"text", piece_json(text)}}).dump() << "\n";
@@ -81,13 +75,13 @@ int tokenize_command(std::span<const std::string> args) {
   app.add_option("--file", o.text_file, "read the text from a file")->excludes(text);
   app.add_flag("--no-parse-special", o.no_parse_special, "special tokens written in the text are plain text");
   app.add_flag("--no-add-special", o.no_add_special, "no BOS or EOS around the text");
-  app.add_option("--decode", o.decode, "ids to text: 1,2,3");
+  CLI::Option* decode = app.add_option("--decode", o.decode, "ids to text: 1,2,3")->excludes(text);
   app.add_flag("--json", o.json, "one JSON object");
   int code = kOk;
   if (!parse(app, args, &code)) return code;
   o.has_text = text->count() > 0;
-  if (auto done = run(o); !done) return report(done.error());
-  return std::cout.flush() ? kOk : kFailed;
+  o.has_decode = decode->count() > 0;
+  return finish([&] { return run(o); });
 }
 
 }  // namespace quipu::workbench

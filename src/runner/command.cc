@@ -1,0 +1,110 @@
+#include "runner/command.h"
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <iostream>
+
+#include "base/log.h"
+#include "runner/end_watch.h"
+#include "runner/kv_types.h"
+#include "runner/loaded_model.h"
+#include "runner/service.h"
+
+namespace quipu::runner {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Json = nlohmann::ordered_json;
+
+constexpr int kOk = 0, kFailed = 1, kUsage = 2;
+
+struct Options {
+  std::string model, socket, kv = "f16";
+  LoadOptions load;
+};
+
+// One line for whoever started this process. False: nobody reads it any more.
+bool say(const Json& line) {
+  const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const ssize_t n = write(STDOUT_FILENO, rest.data(), rest.size());
+    if (n > 0)
+      rest.remove_prefix(static_cast<size_t>(n));
+    else if (errno != EINTR)
+      return false;
+  }
+  return true;
+}
+
+int refuse(const LoadFailure& failure, int code) {
+  Json line = {{"ready", false}, {"error", failure.error.message}, {"code", code_name(failure.error.code)}};
+  if (!failure.plan.is_null()) {
+    line["plan"] = failure.plan;
+    line["table"] = failure.table;
+  }
+  say(line);
+  return code;
+}
+
+// Little of what a runner allocates lives long. One arena for all threads, and no mappings of their own for
+// medium sizes: what is freed is used again, and what is there can be seen as "[heap]" (the largest blocks
+// still go back one by one).
+void settle_heap() {
+  mallopt(M_ARENA_MAX, 1);
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
+int serve(const Options& o, Clock::time_point began) {
+  auto watch = EndWatch::start();
+  if (!watch) return refuse(watch.error(), kFailed);
+  auto model = LoadedModel::load(o.model, o.load);
+  if (!model) return refuse(model.error(), kFailed);
+  auto service = Service::start(**model, o.socket);
+  if (!service) return refuse(service.error(), kFailed);
+  (*watch)->serving();
+  const auto load_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - began).count();
+  if (!say({{"ready", true}, {"load_ns", load_ns}})) return kFailed;
+  (*watch)->wait();
+  return kOk;
+}
+
+}  // namespace
+
+int runner_command(std::span<const std::string> args) {
+  const auto began = Clock::now();
+  settle_heap();
+  Options o;
+  CLI::App app("Holds one model and answers over a Unix socket (docs/runner-protocol.md)", "quipu runner");
+  app.add_option("--model", o.model, "GGUF file")->required();
+  app.add_option("--socket", o.socket, "where to listen")->required();
+  app.add_option("--num-ctx", o.load.n_ctx,
+                 "tokens of one sequence; default: the model's own, as far as memory allows")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  app.add_option("--parallel", o.load.n_parallel, "sequences at once")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
+  app.add_option("--threads", o.load.n_threads, "threads; default: physical cores")
+      ->check(CLI::Range(0, 1024));
+  std::vector<std::string> reversed(args.rbegin(), args.rend());
+  try {
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app.help();
+    return kOk;
+  } catch (const CLI::ParseError& e) {
+    return refuse(Error{Code::kInvalidArgument, e.what(), {}}, kUsage);
+  }
+  auto kv = parse_kv_types(o.kv);
+  if (!kv) return refuse(kv.error(), kv.error().code == Code::kInvalidArgument ? kUsage : kFailed);
+  o.load.kv_types = *kv;
+  return serve(o, began);
+}
+
+}  // namespace quipu::runner

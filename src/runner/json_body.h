@@ -1,0 +1,22 @@
+// A request's body as JSON, read so that hostile text costs no more than its own length.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace quipu::runner {
+
+// The object that `body` holds; kInvalidArgument for anything else. Nesting and the number of values are
+// bounded, because a value takes many times the memory of the two bytes that can spell it.
+Result<nlohmann::json> parse_body(std::string_view body);
+
+// A field of an object. Absent and null are the fallback; another type is an error that names the field.
+Result<std::string> text_field(const nlohmann::json& object, const char* name);
+Result<bool> flag_field(const nlohmann::json& object, const char* name, bool fallback);
+// An integer between `least` and `most`.
+Result<int64_t> integer_field(const nlohmann::json& object, const char* name, int64_t fallback, int64_t least,
+                              int64_t most);
+
+}  // namespace quipu::runner

@@ -1,0 +1,100 @@
+#include "runner/memory_report.h"
+
+#include <algorithm>
+
+#include "runner/test_model.h"
+
+namespace quipu::runner {
+namespace {
+
+using memory::Category;
+
+memory::Machine machine(uint64_t bytes) {
+  memory::Machine m;
+  m.total = m.available = bytes;
+  m.terms.push_back({"MemAvailable", bytes});
+  return m;
+}
+
+class MemoryReport : public test::WithModel {
+ protected:
+  static Planned plan(LoadOptions load, uint64_t free) {
+    return plan_model(model().file(), model().model(), load, machine(free));
+  }
+};
+
+TEST_F(MemoryReport, TheContextIsTheTrainedOneWhereItFits) {
+  const Planned p = plan({}, uint64_t{1} << 40);
+  EXPECT_EQ(p.options.n_ctx, 8192);
+  EXPECT_EQ(p.options.n_parallel, 4);
+  EXPECT_EQ(p.kv_type, "f16:f16");
+  EXPECT_EQ(plan({.n_ctx = 100000, .kv_types = {}}, uint64_t{1} << 40).options.n_ctx, 8192)
+      << "no longer than it was trained for";
+  EXPECT_EQ(plan({.n_ctx = 100, .kv_types = {}}, uint64_t{1} << 40).options.n_ctx, 100);
+}
+
+TEST_F(MemoryReport, TheDefaultContextIsWhatOneSequenceMayTake) {
+  const Planned whole = plan({}, uint64_t{1} << 40);
+  const uint64_t fixed = whole.plan.total();
+  const Planned p = plan({}, fixed + 1000 * whole.plan.kv_bytes_per_token);
+  EXPECT_EQ(p.options.n_ctx, 992) << "whole blocks of 32";
+  EXPECT_NE(memory::fits(p.plan, p.options, p.free), memory::Fit::kNo);
+  EXPECT_EQ(p.kv_room(), 1000 * whole.plan.kv_bytes_per_token);
+  // Below what is of use, the load is refused rather than the context made shorter still.
+  const Planned small = plan({}, fixed + 10 * whole.plan.kv_bytes_per_token);
+  EXPECT_EQ(small.options.n_ctx, 512);
+  EXPECT_EQ(memory::fits(small.plan, small.options, small.free), memory::Fit::kNo);
+  EXPECT_EQ(plan({}, 5).kv_room(), 0u);
+}
+
+TEST_F(MemoryReport, CacheTypesCount) {
+  LoadOptions wide;
+  wide.kv_types = {kernels::KvType::kF32, kernels::KvType::kF32};
+  EXPECT_EQ(plan(wide, 1 << 30).plan.kv_bytes_per_token, 2 * plan({}, 1 << 30).plan.kv_bytes_per_token);
+}
+
+TEST_F(MemoryReport, WhatIsMeasuredAddsUp) {
+  ASSERT_TRUE(model().engine().fill(256, 2));
+  const auto full = model().memory();
+  ASSERT_TRUE(model().engine().fill(0, 1));
+  const auto empty = model().memory();
+
+  const uint64_t ceiling = full["kv"]["ceiling"];
+  EXPECT_EQ(full["kv"]["measured"], ceiling);
+  EXPECT_EQ(full["kv"]["planned"], ceiling);
+  EXPECT_EQ(full["kv"]["in_use"], ceiling);
+  EXPECT_EQ(empty["kv"]["measured"], 0);
+  EXPECT_EQ(full["total"]["planned"].get<uint64_t>() - empty["total"]["planned"].get<uint64_t>(), ceiling);
+
+  int64_t sum = full["unexplained"];
+  for (const char* c : {"weights", "projector", "kv", "workspace", "output", "runtime"}) {
+    sum += full[c]["measured"].get<int64_t>();
+    EXPECT_TRUE(full[c]["planned"].is_number()) << c;
+  }
+  EXPECT_EQ(sum, full["total"]["measured"].get<int64_t>());
+  EXPECT_EQ(full["weights"]["planned"], model().file().mapped_bytes());
+  EXPECT_GT(full["weights"]["measured"].get<uint64_t>(), model().file().mapped_bytes() / 2);
+}
+
+TEST_F(MemoryReport, AFileThatDoesNotFitComesWithItsPlan) {
+  // A file as long as no machine's memory, though it takes no place on the disk.
+  const std::string path = folder().path() + "/large.gguf";
+  std::filesystem::copy_file(test::WithModel::path(), path);
+  std::error_code failed;
+  std::filesystem::resize_file(path, uint64_t{1} << 42, failed);
+  if (failed) GTEST_SKIP() << "no large files here: " << failed.message();
+  const auto loaded = LoadedModel::load(path, {});
+  ASSERT_FALSE(loaded);
+  const LoadFailure& f = loaded.error();
+  EXPECT_EQ(f.error.code, Code::kOutOfMemory);
+  EXPECT_NE(f.error.message.find("large.gguf does not fit: it needs 4.0 TiB (weights 4.0 TiB"),
+            std::string::npos)
+      << f.error.message;
+  EXPECT_EQ(f.error.message.find('\n'), std::string::npos);
+  EXPECT_EQ(f.plan["memory"]["weights"]["planned"], uint64_t{1} << 42);
+  EXPECT_EQ(f.plan["fits"], "no");
+  EXPECT_GE(std::count(f.table.begin(), f.table.end(), '\n'), 6);
+}
+
+}  // namespace
+}  // namespace quipu::runner
