@@ -60,9 +60,27 @@ class Case:
             return sum(answer["generated_tokens"] for answer in pool.map(ask, range(a.parallel)))
 
 
-def state(name, runner):
+def others_that_map(path, own):
+    """Processes besides `own` that map the file, as far as this user may see them."""
+    mark = f":{os.stat(path).st_ino} "
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != own:
+            try:
+                with open(f"/proc/{name}/maps", encoding="utf-8", errors="replace") as file:
+                    if any(mark in ":".join(line.split()[3:5]) + " " for line in file):
+                        found.append(int(name))
+            except OSError:
+                continue
+    return found
+
+
+def state(model, name, runner):
     rollup = runner.rollup()
-    return {"name": name, "pss": rollup["Pss"], "pss_anon": rollup.get("Pss_Anon", 0), "pss_file": rollup.get("Pss_File", 0),
+    others = others_that_map(model, runner.process.pid)
+    if others:
+        note(f"Warning: '{name}' counts the file by shares, since others map it too: {', '.join(map(str, others))}")
+    return {"name": name, "others_that_map_the_file": others, "pss": rollup["Pss"], "pss_anon": rollup.get("Pss_Anon", 0), "pss_file": rollup.get("Pss_File", 0),
             "memory": runner.memory()}
 
 
@@ -101,17 +119,17 @@ def main():
                 result["ready_seconds"].append(runner.ready_seconds)
                 result["load_seconds"].append(runner.load_ns / 1e9)
         with case.start() as runner:
-            result["states"].append(state("at load", runner))
+            result["states"].append(state(args.model, "at load", runner))
             note(f"{args.parallel} x {args.tokens} tokens")
             started = time.monotonic()
             result["generated_tokens"] = case.work(runner)
             result["generate_seconds"] = time.monotonic() - started
-            result["states"].append(state(f"{args.parallel} x {args.tokens} tokens", runner))
+            result["states"].append(state(args.model, f"{args.parallel} x {args.tokens} tokens", runner))
             runner.fill(0)
-            result["states"].append(state("given back", runner))
+            result["states"].append(state(args.model, "given back", runner))
             if args.full:
                 runner.fill(args.num_ctx, args.parallel)
-                result["states"].append(state(f"{args.parallel} x {args.num_ctx} tokens", runner))
+                result["states"].append(state(args.model, f"{args.parallel} x {args.num_ctx} tokens", runner))
     if args.json != "-":
         report(result)
     write_json(args.json, result)
