@@ -1,5 +1,6 @@
 // Shapes that no reference model has, against the same computation written plainly in double.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <numeric>
@@ -247,6 +248,25 @@ TEST(Decoder, TokensOutsideTheVocabulary) {
     EXPECT_EQ(done.error().message, fmt::format("token {} is not in the vocabulary of 40", bad));
     EXPECT_EQ((*model)->position(0), 0);
   }
+}
+
+// A file that is cut while a model runs on it ends the process, and says which file it was.
+TEST(Decoder, FileCutUnderTheMap) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const gguf::test::TemporaryFolder folder;
+  const std::vector<std::byte> bytes = TinyModel{.n_embd = 64, .n_vocab = 400}.bytes();
+  const std::string path =
+      folder.write("m.gguf", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  EXPECT_EXIT(
+      {
+        LocalOptions options;
+        options.n_threads = 2;
+        auto model = LocalModel::open(path, options);
+        if (!model || truncate(path.c_str(), 4096) != 0) _exit(3);
+        const auto done = (*model)->feed(some_tokens(20, 400), 19, [](int64_t, std::span<const float>) {});
+        _exit(done ? 4 : 5);
+      },
+      testing::ExitedWithCode(1), "Error: .*m.gguf became shorter or unreadable while it was in use");
 }
 
 }  // namespace

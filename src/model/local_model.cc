@@ -9,6 +9,7 @@
 namespace quipu {
 
 Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, LocalOptions options) {
+  gguf::guard_mappings();
   QUIPU_TRY(kernels::init());
   std::unique_ptr<LocalModel> m(new LocalModel());
   m->options_ = options;

@@ -32,6 +32,7 @@ struct LocalOptions {
   bool exact_activations = false;
 };
 
+// A file that shrinks under the map ends the process with a sentence (gguf::guard_mappings).
 class LocalModel {
  public:
   static Result<std::unique_ptr<LocalModel>> open(const std::string& path, LocalOptions options);

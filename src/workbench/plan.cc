@@ -21,6 +21,7 @@ struct Options {
 Result<void> run(const Options& o) {
   gguf::File::Options open;
   open.require_tensor_data = false;  // a header is enough for a plan
+  gguf::guard_mappings();
   QUIPU_ASSIGN(const auto file, gguf::File::open(o.file, open));
   QUIPU_ASSIGN(const auto model, load_model(*file));
   runner::LoadOptions load;

@@ -36,6 +36,7 @@ Result<std::string> input(const Options& o) {
 Result<void> run(const Options& o) {
   gguf::File::Options open;
   open.require_tensor_data = false;
+  gguf::guard_mappings();
   QUIPU_ASSIGN(const auto file, gguf::File::open(o.file, open));
   QUIPU_ASSIGN(const auto tokenizer, Tokenizer::load(*file));
   if (o.has_decode) {
