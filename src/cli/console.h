@@ -18,7 +18,6 @@ class Console {
 
   bool in_is_terminal() const { return in_terminal_; }
   bool out_is_terminal() const { return out_terminal_; }
-  bool err_is_terminal() const { return err_terminal_; }
   // Cursor movement and erasing work on standard output.
   bool out_has_cursor() const { return out_terminal_ && cursor_; }
   bool err_has_cursor() const { return err_terminal_ && cursor_; }

@@ -236,7 +236,6 @@ int sum(std::span<const std::byte> data) {
 class Shrink : public testing::Test {
  protected:
   void SetUp() override {
-    GTEST_FLAG_SET(death_test_style, "threadsafe");
     Raw r;
     r.header(1, 0).tensor("w", {1 << 18}, 0, 0).pad().data(1 << 20, 'x');
     path_ = folder_.write("model.gguf", r.str());

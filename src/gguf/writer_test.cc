@@ -156,7 +156,6 @@ TEST(Writer, ErrorsLeaveNothingBehind) {
 TEST(Writer, FullDisk) {
   // A limit on the file's size stands in for a full disk: the write fails half-way.
   const TemporaryFolder folder;
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
   const std::string path = folder / "m.gguf";
   EXPECT_EXIT(
       {

@@ -18,7 +18,7 @@ struct TestModel {
   std::string path;  // an unpacked file, removed with the object
   std::vector<int32_t> tokens;
   int64_t first_row = 0, n_rows = 0, n_vocab = 0;  // which rows the reference has
-  double max_tolerance = 0, rms_tolerance = 0;     // 0: not given
+  double max_tolerance = 0;                        // 0: not given
   double max_rounded = 0, rms_rounded = 0;         // with int8 activations
   std::vector<float> logits;                       // [n_rows, n_vocab]
 

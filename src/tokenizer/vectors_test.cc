@@ -65,6 +65,8 @@ class Vectors : public testing::TestWithParam<std::string> {
     loaded_ = std::make_unique<Loaded>(test::vocab_bytes(GetParam()));
     if (!loaded_->tokenizer) {
       ASSERT_EQ(loaded_->tokenizer.error().code, Code::kUnsupported) << loaded_->tokenizer.error().message;
+      // The vocabularies in the repository all have tokenizers that are there; other folders may hold more.
+      ASSERT_NE(std::getenv("QUIPU_TOKENIZER_VECTORS"), nullptr) << loaded_->tokenizer.error().message;
       GTEST_SKIP() << loaded_->tokenizer.error().message;
     }
   }

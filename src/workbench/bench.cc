@@ -156,7 +156,6 @@ Result<void> run(const Options& o) {
       {"peak_rss", peak},
       {"planned", model->plan().total() + model->plan().kv_ceiling}};
   if (o.json) {
-    out["machine"] = limits_json(limits);
     std::cout << out.dump() << "\n";
     return {};
   }

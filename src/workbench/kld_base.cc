@@ -77,7 +77,14 @@ Result<void> KldReader::row(std::span<float> log_probs) {
       !in_.read(reinterpret_cast<char*>(values_.data()),
                 static_cast<std::streamsize>(values_.size() * sizeof(uint16_t))))
     return error(Code::kCorrupt, "{} ends before its rows do", path_);
-  for (size_t i = 0; i < values_.size(); ++i) log_probs[i] = max - step * static_cast<float>(values_[i]);
+  // Rounded to 16 bits they no longer add up to 1, and a divergence could come out negative.
+  double sum = 0;
+  for (size_t i = 0; i < values_.size(); ++i) {
+    log_probs[i] = max - step * static_cast<float>(values_[i]);
+    sum += std::exp(static_cast<double>(log_probs[i]));
+  }
+  const auto excess = static_cast<float>(std::log(sum));
+  for (float& p : log_probs) p -= excess;
   return {};
 }
 

@@ -19,10 +19,9 @@ struct Options {
 };
 
 Result<void> run(const Options& o) {
-  gguf::File::Options open;
-  open.require_tensor_data = false;  // a header is enough for a plan
   gguf::guard_mappings();
-  QUIPU_ASSIGN(const auto file, gguf::File::open(o.file, open));
+  // The header is all that is read, but a file that ends early would be planned with weights it does not have.
+  QUIPU_ASSIGN(const auto file, gguf::File::open(o.file));
   QUIPU_ASSIGN(const auto model, load_model(*file));
   runner::LoadOptions load;
   QUIPU_ASSIGN(load.kv_types, runner::parse_kv_types(o.kv));
@@ -30,9 +29,8 @@ Result<void> run(const Options& o) {
   load.n_parallel = o.parallel;
   load.n_threads = o.threads;
   if (o.n_ctx > model->n_ctx_train())
-    std::cerr << fmt::format(
-        "num_ctx {} is more than the {} tokens this model was trained for: planned with those\n", o.n_ctx,
-        model->n_ctx_train());
+    return error(Code::kInvalidArgument, "--num-ctx {} is more than the {} tokens this model was trained for",
+                 o.n_ctx, model->n_ctx_train());
   const memory::Machine machine = memory::probe_machine();
   const runner::Planned p = runner::plan_model(*file, *model, load, machine);
   if (o.json) {

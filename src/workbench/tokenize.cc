@@ -73,10 +73,10 @@ int tokenize_command(std::span<const std::string> args) {
   CLI::App app("Text to token ids (ID<TAB>PIECE a line), and back", "quipu tokenize");
   app.add_option("FILE", o.file, "GGUF file; a vocabulary without tensors is enough")->required();
   CLI::Option* text = app.add_option("TEXT", o.text, "the text; - or nothing: standard input");
-  app.add_option("--file", o.text_file, "read the text from a file")->excludes(text);
+  CLI::Option* from = app.add_option("--file", o.text_file, "read the text from a file")->excludes(text);
   app.add_flag("--no-parse-special", o.no_parse_special, "special tokens written in the text are plain text");
   app.add_flag("--no-add-special", o.no_add_special, "no BOS or EOS around the text");
-  CLI::Option* decode = app.add_option("--decode", o.decode, "ids to text: 1,2,3")->excludes(text);
+  CLI::Option* decode = app.add_option("--decode", o.decode, "ids to text: 1,2,3")->excludes(text)->excludes(from);
   app.add_flag("--json", o.json, "one JSON object");
   int code = kOk;
   if (!parse(app, args, &code)) return code;

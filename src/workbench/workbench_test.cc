@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cmath>
+
 #include "base/test_data.h"
 #include "gguf/temporary_folder.h"
 #include "workbench/command_line.h"
@@ -77,11 +79,13 @@ class KldBase : public testing::Test {
   std::string saved() {
     auto w = KldWriter::create(folder_ / "base", header());
     EXPECT_TRUE(w);
-    EXPECT_TRUE(w->row(std::vector<float>{-1, -2, -0.5f, -8}));
-    EXPECT_TRUE(w->row(std::vector<float>{-1.5f, -1.5f, -1.5f, -1.5f}));
+    EXPECT_TRUE(w->row(kRow));
+    EXPECT_TRUE(w->row(std::vector<float>(4, std::log(0.25f))));
     EXPECT_TRUE(w->finish());
     return folder_ / "base";
   }
+  // Logarithms of 0.3, 0.15, 0.5497, 0.0003: they add up to 1.
+  const std::vector<float> kRow = {std::log(0.3f), std::log(0.15f), std::log(0.5497f), std::log(0.0003f)};
   TemporaryFolder folder_;
 };
 
@@ -93,11 +97,16 @@ TEST_F(KldBase, KeepsRowsToAFewTenThousandths) {
   EXPECT_EQ(r->header().tokens, header().tokens);
   std::vector<float> row(4);
   ASSERT_TRUE(r->row(row));
-  for (const auto& [i, v] : {std::pair{0, -1.0f}, {1, -2.0f}, {2, -0.5f}, {3, -8.0f}})
-    EXPECT_NEAR(row[static_cast<size_t>(i)], v, 7.5 / 65535);
-  EXPECT_EQ(row[2], -0.5f) << "the largest is exact";
+  double sum = 0, divergence = 0;
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_NEAR(row[i], kRow[i], 7.5 / 65535);
+    sum += std::exp(static_cast<double>(row[i]));
+    divergence += std::exp(static_cast<double>(row[i])) * (static_cast<double>(row[i]) - kRow[i]);
+  }
+  EXPECT_NEAR(sum, 1, 1e-6) << "what was rounded is a distribution again";
+  EXPECT_GE(divergence, -1e-7);
   ASSERT_TRUE(r->row(row));
-  for (const float v : row) EXPECT_EQ(v, -1.5f);
+  for (const float v : row) EXPECT_NEAR(v, std::log(0.25f), 1e-6);
   EXPECT_EQ(r->row(row).error().code, Code::kCorrupt) << "there are no more";
 }
 
