@@ -160,7 +160,7 @@ TEST(Decoder, FusedQkvIsTheSame) {
   for (const TensorType type : {TensorType::kF32, TensorType::kQ8_0}) {
     const TinyModel separate{.type = type, .bias = true};
     TinyModel fused = separate;
-    fused.change_tensors = [type](std::vector<TinyTensor>& tensors) {
+    fused.change_tensors = [](std::vector<TinyTensor>& tensors) {
       std::erase_if(tensors, [](const TinyTensor& t) {
         return t.name.find("attn_k") != std::string::npos || t.name.find("attn_v") != std::string::npos;
       });
