@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <thread>
 
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/test_vocabs.h"
@@ -483,6 +484,26 @@ TEST(AnyBytes, LargeInputs) {
       EXPECT_TRUE(back == (expected.empty() ? text : expected)) << pre << ": " << unit;
     }
   }
+}
+
+// One tokenizer serves all threads.
+TEST(AnyBytes, OnSeveralThreads) {
+  SmallVocab v = bytes_vocab();
+  join(v, "a", "b");
+  add(v, "<|s|>", kControlType);
+  const Loaded t(v.bytes());
+  const std::string text = "abab <|s|> it's 12345\n\n" + std::string(100, 'b');
+  const Ids want = encode(t, text);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&] {
+      for (int round = 0; round < 50; ++round) {
+        const Ids ids = t->encode(text, false, true);
+        EXPECT_EQ(ids, want);
+        EXPECT_EQ(t->decode(ids, false, true), text);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace
