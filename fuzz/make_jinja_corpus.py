@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""Writes templates to begin fuzzing with, from the vectors of the tests.   usage: make_jinja_corpus.py FOLDER"""
+import json
+import lzma
+import pathlib
+import sys
+
+DATA = pathlib.Path(__file__).resolve().parent.parent / "testdata" / "jinja"
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    context = json.loads((DATA / "rules-context.json").read_text())["context"]
+    tail = b"\0" + json.dumps(context, ensure_ascii=False).encode()
+    for name in ("rules", "more-rules"):
+        for number, line in enumerate((DATA / f"{name}.jsonl").read_text().strip().split("\n")):
+            template = json.loads(line)["template"].encode()
+            # The short ones without a context of their own: the target has one.
+            (folder / f"{name}-{number}").write_bytes(template if number % 3 else template + tail)
+    with lzma.open(DATA / "templates.jsonl.xz", "rt", encoding="utf-8") as lines:
+        for line in lines:
+            template = json.loads(line)
+            (folder / template["template"]).write_bytes(template["source"].encode())
+
+
+main()
