@@ -15,11 +15,12 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     context = json.loads((DATA / "rules-context.json").read_text())["context"]
     tail = b"\0" + json.dumps(context, ensure_ascii=False).encode()
-    for name in ("rules", "more-rules"):
-        for number, line in enumerate((DATA / f"{name}.jsonl").read_text().strip().split("\n")):
-            template = json.loads(line)["template"].encode()
-            # The short ones without a context of their own: the target has one.
-            (folder / f"{name}-{number}").write_bytes(template if number % 3 else template + tail)
+    rules = (DATA / "rules.jsonl").read_text().strip().split("\n")
+    rules += lzma.open(DATA / "more-rules.jsonl.xz", "rt", encoding="utf-8").read().strip().split("\n")
+    for number, rule in enumerate(rules):
+        template = json.loads(rule)["template"].encode()
+        # Most without a context: the target has one of its own.
+        (folder / f"rule-{number}").write_bytes(template if number % 3 else template + tail)
     with lzma.open(DATA / "templates.jsonl.xz", "rt", encoding="utf-8") as lines:
         for line in lines:
             template = json.loads(line)

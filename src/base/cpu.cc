@@ -1,7 +1,6 @@
 #include "base/cpu.h"
 
-#include <cstdlib>
-#include <string_view>
+#include "base/environment.h"
 
 namespace quipu {
 
@@ -29,10 +28,11 @@ Isa best_isa() {
 
 Result<Isa> choose_isa() {
   const Isa best = best_isa();
-  const char* wanted = std::getenv("QUIPU_ISA");
-  if (wanted == nullptr || *wanted == '\0') return best;
+  const auto variable = environment("QUIPU_ISA");
+  if (!variable) return best;
+  const std::string& wanted = variable->value;
   for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
-    if (std::string_view(wanted) != isa_name(isa)) continue;
+    if (wanted != isa_name(isa)) continue;
     if (isa > best)
       return error(Code::kUnsupported, "QUIPU_ISA={} is not available on this processor; the best is {}", wanted,
                    isa_name(best));

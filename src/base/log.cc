@@ -5,31 +5,21 @@
 
 #include <array>
 #include <charconv>
-#include <cstdlib>
 #include <string>
 #include <string_view>
+
+#include "base/environment.h"
 
 namespace quipu {
 
 namespace {
 
-// An environment variable as Ollama reads it: white space and quotes around the value do not count.
-std::string_view variable(const char* name) {
-  const char* value = std::getenv(name);
-  std::string_view v = value != nullptr ? value : "";
-  for (const std::string_view around : {" \t\r\n", "\"'"}) {
-    const size_t first = v.find_first_not_of(around);
-    v = first == v.npos ? "" : v.substr(first, v.find_last_not_of(around) - first + 1);
-  }
-  return v;
-}
-
 // OLLAMA_DEBUG: true or 1 is debug, 2 is trace.
 spdlog::level::level_enum wanted_level(bool verbose) {
   const auto level = verbose ? spdlog::level::info : spdlog::level::warn;
-  const std::string_view v = variable("OLLAMA_DEBUG");
-  for (const std::string_view off : {"", "0", "f", "F", "false", "FALSE", "False"})
-    if (v == off) return level;
+  const auto debug = environment({"QUIPU_DEBUG", "OLLAMA_DEBUG"});
+  if (!debug || !debug->on()) return level;
+  const std::string& v = debug->value;
   int n = 1;
   const auto [end, ec] = std::from_chars(v.data(), v.data() + v.size(), n);
   if (ec != std::errc() || end != v.data() + v.size()) return spdlog::level::debug;
@@ -86,12 +76,15 @@ std::unique_ptr<spdlog::formatter> json_formatter() {
 void init_log(bool verbose) {
   auto logger = spdlog::get("quipu");
   if (!logger) logger = spdlog::stderr_logger_mt("quipu");
-  if (variable("QUIPU_LOG_FORMAT") == "json")
+  const auto format = environment("QUIPU_LOG_FORMAT");
+  if (format && format->value == "json")
     logger->set_formatter(json_formatter());
   else
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %L %v");
   logger->set_level(wanted_level(verbose));
   spdlog::set_default_logger(logger);
+  if (format && format->value != "json" && format->value != "text")
+    spdlog::warn("QUIPU_LOG_FORMAT={}: it must be text or json; text it is", format->value);
 }
 
 }  // namespace quipu

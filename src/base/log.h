@@ -7,7 +7,7 @@
 
 namespace quipu {
 
-// Reads QUIPU_LOG_FORMAT and OLLAMA_DEBUG (1: debug, 2: trace). Without the latter warnings and above are
+// Reads QUIPU_LOG_FORMAT and QUIPU_DEBUG or OLLAMA_DEBUG (1: debug, 2: trace). Without the latter warnings and above are
 // shown, with `verbose` also what is worth knowing.
 void init_log(bool verbose = false);
 

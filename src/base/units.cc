@@ -46,6 +46,61 @@ std::string format_duration_ns(int64_t ns) {
   return fmt::format("{}{}h{}m{}", sign, minutes / 60, minutes % 60, seconds);
 }
 
+Result<int64_t> parse_duration_ns(std::string_view text) {
+  const std::string_view original = text;
+  const auto invalid = [&] { return error(Code::kInvalidArgument, "time: invalid duration \"{}\"", original); };
+  const bool negative = text.starts_with('-');
+  if (negative || text.starts_with('+')) text.remove_prefix(1);
+  if (text == "0") return 0;
+  if (text.empty()) return invalid();
+  static constexpr std::array<std::pair<std::string_view, uint64_t>, 8> kUnits = {{{"ns", 1},
+                                                                                  {"us", 1'000},
+                                                                                  {"\u00b5s", 1'000},
+                                                                                  {"\u03bcs", 1'000},
+                                                                                  {"ms", 1'000'000},
+                                                                                  {"s", 1'000'000'000},
+                                                                                  {"m", 60'000'000'000},
+                                                                                  {"h", 3'600'000'000'000}}};
+  constexpr uint64_t kMost = uint64_t{1} << 63;  // of which only the negative is a duration
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  uint64_t total = 0;
+  while (!text.empty()) {
+    uint64_t whole = 0;
+    size_t n = 0;
+    for (; n < text.size() && digit(text[n]); ++n)
+      if (__builtin_mul_overflow(whole, uint64_t{10}, &whole) ||
+          __builtin_add_overflow(whole, static_cast<uint64_t>(text[n] - '0'), &whole) || whole > kMost)
+        return invalid();
+    const size_t whole_digits = n;
+    double fraction = 0, place = 1;
+    if (n < text.size() && text[n] == '.') {
+      for (++n; n < text.size() && digit(text[n]); ++n) fraction += (place /= 10) * (text[n] - '0');
+      if (whole_digits == 0 && n == 1) return invalid();
+    } else if (whole_digits == 0) {
+      return invalid();
+    }
+    text.remove_prefix(n);
+    size_t end = 0;
+    while (end < text.size() && text[end] != '.' && !digit(text[end])) ++end;
+    const std::string_view name = text.substr(0, end);
+    if (name.empty()) return error(Code::kInvalidArgument, "time: missing unit in duration \"{}\"", original);
+    uint64_t unit = 0;
+    for (const auto& [known, ns] : kUnits)
+      if (name == known) unit = ns;
+    if (unit == 0)
+      return error(Code::kInvalidArgument, "time: unknown unit \"{}\" in duration \"{}\"", name, original);
+    text.remove_prefix(end);
+    uint64_t ns = 0;
+    if (__builtin_mul_overflow(whole, unit, &ns) ||
+        __builtin_add_overflow(ns, static_cast<uint64_t>(fraction * static_cast<double>(unit) + 0.5), &ns) ||
+        __builtin_add_overflow(total, ns, &total) || total > kMost)
+      return invalid();
+  }
+  if (negative) return static_cast<int64_t>(~total + 1);
+  if (total >= kMost) return invalid();
+  return static_cast<int64_t>(total);
+}
+
 Result<uint64_t> parse_bytes(std::string_view text) {
   const std::string_view original = text;
   const auto bad = [&] {

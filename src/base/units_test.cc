@@ -33,5 +33,42 @@ TEST(Units, DurationsAsGoWritesThem) {
   EXPECT_EQ(format_duration_ns(-1'500'000), "-1.5ms");
 }
 
+TEST(Units, DurationsAsGoReadsThem) {
+  const std::pair<const char*, int64_t> good[] = {{"10m", 600'000'000'000},
+                                                  {"1h30m", 5'400'000'000'000},
+                                                  {"300ms", 300'000'000},
+                                                  {"0", 0},
+                                                  {"-0", 0},
+                                                  {"+5s", 5'000'000'000},
+                                                  {"-1m", -60'000'000'000},
+                                                  {"1.5s", 1'500'000'000},
+                                                  {".5s", 500'000'000},
+                                                  {"5.s", 5'000'000'000},
+                                                  {"1us", 1'000},
+                                                  {"1µs", 1'000},
+                                                  {"1μs", 1'000},
+                                                  {"2h45m1s3ns", 9'901'000'000'003},
+                                                  {"9223372036854775807ns", INT64_MAX},
+                                                  {"-9223372036854775808ns", INT64_MIN}};
+  for (const auto& [text, ns] : good) EXPECT_EQ(parse_duration_ns(text), ns) << text;
+  const std::pair<const char*, const char*> bad[] = {
+      {"300", "time: missing unit in duration \"300\""},
+      {"-1", "time: missing unit in duration \"-1\""},
+      {"abc", "time: invalid duration \"abc\""},
+      {"", "time: invalid duration \"\""},
+      {"-", "time: invalid duration \"-\""},
+      {".s", "time: invalid duration \".s\""},
+      {"1x", "time: unknown unit \"x\" in duration \"1x\""},
+      {"1m3", "time: missing unit in duration \"1m3\""},
+      {"9223372036854775808ns", "time: invalid duration \"9223372036854775808ns\""},
+      {"99999999999999999999h", "time: invalid duration \"99999999999999999999h\""},
+      {"3000000h", "time: invalid duration \"3000000h\""}};
+  for (const auto& [text, message] : bad) {
+    const auto r = parse_duration_ns(text);
+    ASSERT_FALSE(r) << text;
+    EXPECT_EQ(r.error().message, message);
+  }
+}
+
 }  // namespace
 }  // namespace quipu

@@ -16,8 +16,9 @@
 namespace quipu::jinja {
 
 struct Limits {
-  uint64_t max_steps = 20'000'000;          // evaluated nodes
-  int max_depth = 200;                      // nesting of expressions, blocks, macro calls; also while parsing
+  uint64_t max_steps = 100'000'000;  // evaluated nodes
+  int max_depth = 200;               // nesting of expressions and blocks in the source
+  int max_render_depth = 2'000;      // evaluations within each other; the native stack may end it sooner
   uint64_t max_output_bytes = 64ull << 20;  // text produced, and any single string or list built on the way
   uint64_t max_template_bytes = 4ull << 20;
 };

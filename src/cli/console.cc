@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
+#include "base/environment.h"
 #include "cli/render.h"
 
 namespace quipu::cli {
@@ -33,9 +33,9 @@ Console::Console(int in, int out, int err, SignalWatch& signals)
       in_terminal_(isatty(in) == 1),
       out_terminal_(isatty(out) == 1),
       err_terminal_(isatty(err) == 1) {
-  const char* term = environment("TERM");
-  cursor_ = term != nullptr && std::strcmp(term, "dumb") != 0;
-  colour_ = environment("NO_COLOR") == nullptr;
+  const auto term = environment("TERM");
+  cursor_ = term && term->value != "dumb";
+  colour_ = !environment("NO_COLOR");
 }
 
 int Console::columns() const {
@@ -96,19 +96,6 @@ Result<std::string> Console::read_input() {
       return error(Code::kInvalidArgument, "standard input holds more than {} MiB, which is no prompt",
                    kMostInput >> 20);
   }
-}
-
-const char* environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr && *value != '\0' ? value : nullptr;
-}
-
-bool environment_switch(const char* name) {
-  const char* value = environment(name);
-  if (value == nullptr) return false;
-  for (const char* off : {"0", "f", "F", "false", "FALSE", "False"})
-    if (std::strcmp(value, off) == 0) return false;
-  return true;
 }
 
 }  // namespace quipu::cli

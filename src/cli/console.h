@@ -52,9 +52,4 @@ class Console {
   int out_error_ = 0;
 };
 
-// An environment variable that is set and not empty; else null.
-const char* environment(const char* name);
-// As Ollama reads its switches: anything but "", "0", "f", "false" is on.
-bool environment_switch(const char* name);
-
 }  // namespace quipu::cli

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/environment.h"
 #include "cli/console.h"
 
 extern char** environ;
@@ -19,15 +20,14 @@ namespace quipu::cli {
 
 namespace {
 
-const char* editor() {
-  for (const char* name : {"QUIPU_EDITOR", "OLLAMA_EDITOR", "VISUAL", "EDITOR"})
-    if (const char* value = environment(name)) return value;
-  return "vi";
+std::string editor() {
+  const auto wanted = environment({"QUIPU_EDITOR", "OLLAMA_EDITOR", "VISUAL", "EDITOR"});
+  return wanted ? wanted->value : "vi";
 }
 
 // The editor may come with arguments, so a shell reads it. The file's name needs no quotes there.
 bool run_editor(const std::string& file) {
-  std::string command = std::string(editor()) + " " + file;
+  std::string command = editor() + " " + file;
   std::array<char*, 4> argv = {const_cast<char*>("sh"), const_cast<char*>("-c"), command.data(), nullptr};
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);

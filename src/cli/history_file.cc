@@ -51,10 +51,11 @@ bool write_all(int fd, std::string_view text) {
 }  // namespace
 
 HistoryFile HistoryFile::from_environment() {
-  if (environment_switch("QUIPU_NOHISTORY") || environment_switch("OLLAMA_NOHISTORY")) return HistoryFile("");
-  if (const char* path = environment("QUIPU_HISTORY")) return HistoryFile(path);
-  const char* home = environment("HOME");
-  return HistoryFile(home == nullptr ? "" : std::string(home) + "/.quipu/history");
+  if (const auto none = environment({"QUIPU_NOHISTORY", "OLLAMA_NOHISTORY"}); none && none->on())
+    return HistoryFile("");
+  if (const auto path = environment("QUIPU_HISTORY")) return HistoryFile(path->value);
+  const auto home = environment("HOME");
+  return HistoryFile(home ? home->value + "/.quipu/history" : "");
 }
 
 std::vector<std::string> HistoryFile::read() const {

@@ -69,6 +69,9 @@ const Command* find(std::string_view name) {
   return nullptr;
 }
 
+// A page that nobody received is a failure.
+int show(const std::string& page) { return std::cout << page << std::flush ? 0 : 1; }
+
 int usage(const std::string& sentence) {
   std::cerr << "Error: " << sentence << "\n";
   return 2;
@@ -76,12 +79,10 @@ int usage(const std::string& sentence) {
 
 int dispatch(std::vector<std::string> args) {
   if (args.empty() || args[0] == "-h" || args[0] == "--help") {
-    std::cout << help();
-    return 0;
+    return show(help());
   }
   if (args[0] == "-v" || args[0] == "--version") {
-    std::cout << fmt::format("quipu version is {} (Ollama API {})\n", kVersion, kOllamaApi);
-    return 0;
+    return show(fmt::format("quipu version is {} (Ollama API {})\n", kVersion, kOllamaApi));
   }
   if (args[0] == "help") {
     if (args.size() == 1) return dispatch({"--help"});

@@ -61,8 +61,8 @@ RunnerProcess::~RunnerProcess() {
 
 Result<void> RunnerProcess::make_folder() {
   std::vector<std::string> places;
-  if (const char* runtime = environment("XDG_RUNTIME_DIR"); runtime != nullptr && runtime[0] == '/')
-    places.push_back(runtime);
+  if (const auto runtime = environment("XDG_RUNTIME_DIR"); runtime && runtime->value.starts_with('/'))
+    places.push_back(runtime->value);
   places.push_back("/tmp");
   int number = 0;
   for (const std::string& place : places) {

@@ -1,11 +1,10 @@
 // The server against clients that speak HTTP oddly, badly or in bad faith.
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <stdexcept>
 #include <vector>
 
-#include "http/test_net.h"
+#include "http/protocol_fixture.h"
 
 namespace quipu::http {
 namespace {
@@ -15,39 +14,7 @@ using test::eventually;
 using test::RawSocket;
 using test::serve;
 using test::status_of;
-
-void echo(const std::shared_ptr<Exchange>& exchange) {
-  const Request& r = exchange->request();
-  exchange->respond({.status = 200,
-                     .headers = {{"Content-Type", "text/plain"}},
-                     .body = r.method + " " + r.target + " [" + r.body + "]"});
-}
-
-class Protocol : public testing::Test {
- protected:
-  void start(const ServerOptions& options = {}, Handler handler = echo) {
-    server_ = serve(test::local_tcp(), options, std::move(handler));
-    ASSERT_TRUE(server_);
-  }
-  RawSocket connect() { return RawSocket(server_->endpoint()); }
-  // Sends and reads until the server closes.
-  std::string talk(std::string_view bytes) {
-    RawSocket client = connect();
-    client.send(bytes);
-    return client.read_to_end();
-  }
-  void expect_refused(std::string_view bytes, int status) {
-    const std::string answer = talk(bytes);
-    EXPECT_EQ(status_of(answer), status) << bytes.substr(0, 300) << "\n--\n" << answer;
-    EXPECT_NE(answer.find("Connection: close\r\n"), answer.npos);
-    EXPECT_NE(answer.find("Content-Type: application/json"), answer.npos);
-    EXPECT_NE(answer.find("\r\n\r\n{\"error\":\""), answer.npos) << answer;
-    // Whatever a client has hidden behind the bad request is not answered.
-    EXPECT_EQ(answer.find("HTTP/1.1", 1), answer.npos) << answer;
-  }
-
-  std::unique_ptr<Server> server_;
-};
+using Protocol = test::EchoServer;
 
 TEST_F(Protocol, AnswersAndKeepsTheConnection) {
   start();
@@ -253,121 +220,6 @@ TEST_F(Protocol, BadChunks) {
     expect_refused("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks, 400);
   }
   expect_refused("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", 413);
-}
-
-TEST_F(Protocol, LargeHeaders) {
-  start({.max_header_bytes = 2000});
-  const std::string start_line = "GET / HTTP/1.1\r\nHost: x\r\n";
-  expect_refused("GET /" + std::string(2000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n", 431);
-  expect_refused("GET /" + std::string(100'000, 'a'), 431);
-  expect_refused(start_line + "A: " + std::string(2000, 'a') + "\r\n\r\n", 431);
-  std::string many = start_line;
-  for (int i = 0; i < 500; ++i) many += "A: b\r\n";
-  expect_refused(many, 431);
-  // Each line in a piece of its own.
-  RawSocket client = connect();
-  client.send(start_line);
-  for (int i = 0; i < 500; ++i) client.send("A: b\r\n");
-  EXPECT_EQ(status_of(client.read_to_end()), 431);
-
-  RawSocket good = connect();
-  good.send(start_line + "A: " + std::string(1900, 'a') + "\r\n\r\n");
-  EXPECT_EQ(status_of(good.read_answer()), 200);
-}
-
-TEST_F(Protocol, TheHeadersLimitIsExactAndTheSameInPieces) {
-  start({.max_header_bytes = 200});
-  const std::string head = "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\nB: ";
-  for (const size_t size : {size_t{200}, size_t{201}}) {
-    const std::string request = head + std::string(size - head.size() - 4, 'x') + "\r\n\r\n";
-    for (const size_t step : {size_t{1}, size_t{50}, size}) {
-      RawSocket client = connect();
-      for (size_t at = 0; at < size; at += step) client.send(request.substr(at, step));
-      EXPECT_EQ(status_of(client.read_until("\r\n\r\n")), size == 200 ? 200 : 431) << size << " by " << step;
-    }
-  }
-}
-
-TEST_F(Protocol, LargeBodies) {
-  start({.max_body_bytes = 1000});
-  const std::string head = "POST / HTTP/1.1\r\nHost: x\r\n";
-  expect_refused(head + "Content-Length: 1001\r\n\r\n" + std::string(1001, 'b'), 413);
-  expect_refused(head + "Content-Length: 18446744073709551615\r\n\r\n", 413);
-  std::string chunks;
-  for (int i = 0; i < 11; ++i) chunks += "64\r\n" + std::string(100, 'b') + "\r\n";
-  expect_refused(head + "Transfer-Encoding: chunked\r\n\r\n" + chunks + "0\r\n\r\n", 413);
-  // The answer arrives although the client sends on for megabytes.
-  RawSocket client = connect();
-  client.send(head + "Content-Length: 4000000\r\n\r\n" + std::string(4'000'000, 'b'));
-  EXPECT_EQ(status_of(client.read_to_end()), 413);
-
-  RawSocket good = connect();
-  good.send(head + "Content-Length: 1000\r\n\r\n" + std::string(1000, 'b'));
-  EXPECT_EQ(status_of(good.read_answer()), 200);
-}
-
-TEST_F(Protocol, SlowHeaderAndSlowBody) {
-  start({.header_timeout = milliseconds(50), .body_timeout = milliseconds(50)});
-  expect_refused("GET / HT", 408);
-  expect_refused("GET / HTTP/1.1\r\nHost: x\r\nA", 408);
-  expect_refused("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhell", 408);
-  expect_refused("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", 408);
-  // One byte now and then does not keep a header going.
-  RawSocket client = connect();
-  client.send("GET / HTTP/1.1\r\nHost: ");
-  std::jthread trickle([fd = ::dup(client.fd())] {
-    RawSocket same{Fd(fd)};
-    while (same.send("x")) std::this_thread::sleep_for(milliseconds(5));
-  });
-  EXPECT_EQ(status_of(client.read_to_end()), 408);
-  client.shutdown_send();
-}
-
-TEST_F(Protocol, IdleConnectionsAreClosedWithoutAWord) {
-  start({.idle_timeout = milliseconds(300)});
-  EXPECT_EQ(talk(""), "");
-  EXPECT_EQ(talk("\r\n\r\n"), "");
-  RawSocket client = connect();
-  client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-  EXPECT_EQ(status_of(client.read_answer()), 200);
-  EXPECT_EQ(client.read_some(), "");
-  EXPECT_TRUE(eventually([&] { return server_->n_connections() == 0; }));
-}
-
-TEST_F(Protocol, AConnectionTooMany) {
-  start({.max_connections = 2});
-  RawSocket first = connect(), second = connect();
-  ASSERT_TRUE(eventually([&] { return server_->n_connections() == 2; }));
-  expect_refused("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 503);
-  expect_refused("", 503);
-  first.send("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
-  EXPECT_EQ(status_of(first.read_answer()), 200);
-  first.close();
-  ASSERT_TRUE(eventually([&] { return server_->n_connections() == 1; }));
-  RawSocket third = connect();
-  third.send("GET /3 HTTP/1.1\r\nHost: x\r\n\r\n");
-  EXPECT_EQ(status_of(third.read_answer()), 200);
-}
-
-TEST_F(Protocol, ManyIdleConnections) {
-  rlimit files{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
-  files.rlim_cur = files.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &files);
-  if (files.rlim_cur < 1200) GTEST_SKIP() << "the system allows " << files.rlim_cur << " files";
-  start();
-  std::vector<RawSocket> idle;
-  for (int i = 0; i < 500; ++i) {
-    idle.push_back(connect());
-    if (i % 2 == 0) idle.back().send("GET /unfinished HTTP/1.1\r\n");
-  }
-  ASSERT_TRUE(eventually([&] { return server_->n_connections() == 500; }));
-  for (int i = 0; i < 500; ++i) {
-    idle[i].send(i % 2 == 0 ? "Host: x\r\n\r\n" : "GET /new HTTP/1.1\r\nHost: x\r\n\r\n");
-    ASSERT_TRUE(idle[i].read_answer().ends_with(i % 2 == 0 ? "GET /unfinished []" : "GET /new []"));
-  }
-  idle.clear();
-  EXPECT_TRUE(eventually([&] { return server_->n_connections() == 0; }));
 }
 
 TEST_F(Protocol, HandlersThatThrowOrForget) {

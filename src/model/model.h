@@ -27,6 +27,7 @@ inline constexpr int64_t kMaxBatchRows = 256;
 struct KvTypes {
   kernels::KvType k = kernels::KvType::kF16;
   kernels::KvType v = kernels::KvType::kF16;
+  bool operator==(const KvTypes&) const = default;
 };
 
 // Consecutive tokens of one sequence in a batch. Their K and V are written to `blocks`, which reach to

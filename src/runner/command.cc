@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 constexpr int kOk = 0, kFailed = 1, kUsage = 2;
 
 struct Options {
-  std::string model, socket, kv = "f16";
+  std::string model, socket, kv;
   LoadOptions load;
 };
 
@@ -80,6 +80,10 @@ int runner_command(std::span<const std::string> args) {
   const auto began = Clock::now();
   settle_heap();
   Options o;
+  auto defaults = default_load_options();
+  if (!defaults) return refuse(defaults.error(), defaults.error().code == Code::kInvalidArgument ? kUsage : kFailed);
+  o.load = *defaults;
+  o.kv = kv_types_name(o.load.kv_types);
   CLI::App app("Holds one model and answers over a Unix socket (docs/runner-protocol.md)", "quipu runner");
   app.add_option("--model", o.model, "GGUF file")->required();
   app.add_option("--socket", o.socket, "where to listen")->required();
@@ -96,8 +100,7 @@ int runner_command(std::span<const std::string> args) {
   try {
     app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return kOk;
+    return std::cout << app.help() << std::flush ? kOk : kFailed;
   } catch (const CLI::ParseError& e) {
     return refuse(Error{Code::kInvalidArgument, e.what(), {}}, kUsage);
   }

@@ -47,6 +47,8 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
   engine.n_ctx = p.options.n_ctx;
   engine.n_parallel = p.options.n_parallel;
   engine.kv_types = options.kv_types;
+  engine.keep_prefixes = options.keep_prefixes;
+  engine.idle_trim_seconds = options.idle_trim_seconds;
   engine.kv_room = [model = m.get()] { return model->kv_room(); };
   QUIPU_ASSIGN(m->engine_, Engine::create(*m->model_, m->tokenizer_.get(), *m->pool_, std::move(workspace),
                                           output, engine, m->ledger_));

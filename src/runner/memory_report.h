@@ -12,15 +12,9 @@
 #include "memory/machine.h"
 #include "memory/plan.h"
 #include "model/model.h"
+#include "runner/load_options.h"
 
 namespace quipu::runner {
-
-struct LoadOptions {
-  int64_t n_ctx = 0;  // 0: the model's trained length, as far as the budget holds one sequence of it
-  int64_t n_parallel = 4;
-  int n_threads = 0;  // 0: one per physical core
-  KvTypes kv_types;
-};
 
 struct Planned {
   memory::MemoryPlan plan;

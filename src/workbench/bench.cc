@@ -159,16 +159,19 @@ Result<void> run(const Options& o) {
     std::cout << out.dump() << "\n";
     return {};
   }
-  std::cout << fmt::format(
-      "{} ({}, {} threads), loaded in {:.3f} s\n"
-      "prefill {:>5} tokens at depth {}: {:8.1f} tok/s  {:7.1f} GOP/s  {:3.0f} % of the int8 peak {:.0f}\n"
-      "decode  {:>5} tokens at depth {}: {:8.1f} tok/s  {:7.1f} GB/s   {:3.0f} % of the read bandwidth "
-      "{:.1f}\n"
-      "peak resident {}, planned {}\n",
-      o.file, isa_name(kernels::active_isa()), model->pool().size(), load_seconds, o.prompt, o.depth,
-      prefill_tps, gops, 100 * gops / limits.int8_gops, limits.int8_gops, o.gen, o.depth, decode_tps, gbps,
-      100 * gbps / limits.read_gbps, limits.read_gbps, format_bytes(out["peak_rss"].get<uint64_t>()),
-      format_bytes(out["planned"].get<uint64_t>()));
+  std::cout << fmt::format("{} ({}, {} threads), loaded in {:.3f} s\n", o.file,
+                           isa_name(kernels::active_isa()), model->pool().size(), load_seconds);
+  if (o.prompt > 0)
+    std::cout << fmt::format(
+        "prefill {:>5} tokens at depth {}: {:8.1f} tok/s  {:7.1f} GOP/s  {:3.0f} % of the int8 peak {:.0f}\n",
+        o.prompt, o.depth, prefill_tps, gops, 100 * gops / limits.int8_gops, limits.int8_gops);
+  if (o.gen > 0)
+    std::cout << fmt::format(
+        "decode  {:>5} tokens at depth {}: {:8.1f} tok/s  {:7.1f} GB/s   {:3.0f} % of the read bandwidth "
+        "{:.1f}\n",
+        o.gen, o.depth, decode_tps, gbps, 100 * gbps / limits.read_gbps, limits.read_gbps);
+  std::cout << fmt::format("peak resident {}, planned {}\n", format_bytes(peak),
+                           format_bytes(out["planned"].get<uint64_t>()));
   return {};
 }
 

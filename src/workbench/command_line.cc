@@ -57,8 +57,7 @@ bool parse(CLI::App& app, std::span<const std::string> args, int* code) {
     app.parse(reversed);
     return true;
   } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    *code = kOk;
+    *code = std::cout << app.help() << std::flush ? kOk : kFailed;
   } catch (const CLI::ExtrasError&) {
     const std::vector<std::string> extra = app.remaining();
     *code = usage(app, fmt::format("there is no place for '{}'", extra.empty() ? "" : extra.front()));

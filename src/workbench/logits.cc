@@ -29,6 +29,10 @@ Result<void> write_logits(const Options& o) {
   options.n_threads = o.threads;
   QUIPU_ASSIGN(auto model, LocalModel::open(o.file, options));
 
+  if (o.n_ctx > model->model().n_ctx_train())
+    return error(Code::kInvalidArgument, "--num-ctx {} is more than the {} tokens this model was trained for",
+                 o.n_ctx, model->model().n_ctx_train());
+
   QUIPU_ASSIGN(OutputFile out, OutputFile::create(o.out));
   Result<void> written;
   QUIPU_TRY(model->feed(ids, n - o.last, [&](int64_t, std::span<const float> row) {
@@ -52,7 +56,7 @@ int logits_command(std::span<const std::string> args) {
       ->check(CLI::IsMember({"int8", "f32"}))
       ->capture_default_str();
   app.add_option("--threads", o.threads, "threads; default: physical cores")->check(between(1, 1024));
-  app.add_option("--out", o.out, "file to write")->required();
+  app.add_option("--out", o.out, "file to write; -: standard output")->required();
   int code = kOk;
   if (!parse(app, args, &code)) return code;
   return finish([&] { return write_logits(o); });

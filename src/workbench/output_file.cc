@@ -19,6 +19,11 @@ constexpr size_t kBuffer = size_t{256}
 
 Result<OutputFile> OutputFile::create(const std::string& path) {
   OutputFile out(path);
+  if (path == "-") {
+    out.device_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (out.device_ < 0) return error(Code::kIo, "cannot write to standard output: {}", std::strerror(errno));
+    return out;
+  }
   struct stat facts{};
   const bool exists = stat(path.c_str(), &facts) == 0;
   if (exists && S_ISDIR(facts.st_mode)) return error(Code::kIo, "cannot write {}: it is a folder", path);

@@ -12,27 +12,22 @@ namespace quipu::workbench {
 namespace {
 
 struct Options {
-  std::string file, kv = "f16";
-  int64_t n_ctx = 0, parallel = 4;
-  int threads = 0;
+  std::string file, kv;
+  runner::LoadOptions load;
   bool json = false;
 };
 
-Result<void> run(const Options& o) {
+Result<void> run(Options o) {
   gguf::guard_mappings();
   // The header is all that is read, but a file that ends early would be planned with weights it does not have.
   QUIPU_ASSIGN(const auto file, gguf::File::open(o.file));
   QUIPU_ASSIGN(const auto model, load_model(*file));
-  runner::LoadOptions load;
-  QUIPU_ASSIGN(load.kv_types, runner::parse_kv_types(o.kv));
-  load.n_ctx = o.n_ctx;
-  load.n_parallel = o.parallel;
-  load.n_threads = o.threads;
-  if (o.n_ctx > model->n_ctx_train())
+  QUIPU_ASSIGN(o.load.kv_types, runner::parse_kv_types(o.kv));
+  if (o.load.n_ctx > model->n_ctx_train())
     return error(Code::kInvalidArgument, "--num-ctx {} is more than the {} tokens this model was trained for",
-                 o.n_ctx, model->n_ctx_train());
+                 o.load.n_ctx, model->n_ctx_train());
   const memory::Machine machine = memory::probe_machine();
-  const runner::Planned p = runner::plan_model(*file, *model, load, machine);
+  const runner::Planned p = runner::plan_model(*file, *model, o.load, machine);
   if (o.json) {
     nlohmann::ordered_json out = {{"model", o.file}};
     out["memory"] = runner::plan_json(p);
@@ -44,7 +39,7 @@ Result<void> run(const Options& o) {
   }
   std::cout << fmt::format("{} ({}, {})\nnum_ctx {}, parallel {}, KV cache {}\n", o.file,
                            model->architecture(), quantization_name(*file), p.options.n_ctx,
-                           p.options.n_parallel, runner::kv_types_name(load.kv_types))
+                           p.options.n_parallel, runner::kv_types_name(o.load.kv_types))
             << memory::plan_table(p.plan, p.options, machine);
   return {};
 }
@@ -53,18 +48,24 @@ Result<void> run(const Options& o) {
 
 int plan_command(std::span<const std::string> args) {
   Options o;
+  int code = kOk;
+  if (const auto defaults = runner::default_load_options()) {
+    o.load = *defaults;
+    o.kv = runner::kv_types_name(o.load.kv_types);
+  } else {
+    return finish([&] { return Result<void>(std::unexpected(defaults.error())); });
+  }
   CLI::App app("What a model will take, category by category, before it is loaded", "quipu plan");
   app.add_option("FILE", o.file, "GGUF file")->required();
-  app.add_option("--num-ctx", o.n_ctx,
+  app.add_option("--num-ctx", o.load.n_ctx,
                  "tokens of one sequence; default: the model's own, as far as memory allows")
       ->check(between(1, kMostContext));
-  app.add_option("--parallel", o.parallel, "sequences at once")
+  app.add_option("--parallel", o.load.n_parallel, "sequences at once")
       ->check(between(1, 256))
       ->capture_default_str();
   app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
-  app.add_option("--threads", o.threads, "threads; default: physical cores")->check(between(1, 1024));
+  app.add_option("--threads", o.load.n_threads, "threads; default: physical cores")->check(between(1, 1024));
   app.add_flag("--json", o.json, "one JSON object");
-  int code = kOk;
   if (!parse(app, args, &code)) return code;
   return finish([&] { return run(o); });
 }

@@ -5,6 +5,7 @@
 
 #include "chat/jinja/ast_walk.h"
 #include "chat/jinja/scope_names.h"
+#include "chat/jinja/tree_checks.h"
 
 namespace quipu::jinja {
 
@@ -46,19 +47,13 @@ class Binder {
     return {.names = names, .function = names.function(), .in_loop = place.in_loop, .escape = place.escape};
   }
   Expr* clone_target(const Expr& e);
-  void collect_blocks(const Body& statements);
-  void collect_blocks(Stmt& s);
-  bool any_scoped_block(const Body& statements);
-  void refuse_setting_loop(const Stmt& s);
-  void refuse_setting_loop(const Expr& e);
 
   Program& program_;
   Budget& budget_;
-  std::set<std::string_view> block_names_;
 };
 
 void Binder::bind() {
-  collect_blocks(program_.body);
+  collect_blocks(program_, budget_);
   FunctionContext root{&program_.function, nullptr, 0};
   ScopeNames names(nullptr, root, budget_);
   if (find_undeclared(program_.body, {"self"}, budget_) != 0) {
@@ -252,9 +247,9 @@ void Binder::if_stmt(IfStmt& s, const Place& place) {
 
 void Binder::for_stmt(ForStmt& s, const Place& place) {
   s.escape = place.escape;
-  s.extended = s.recursive || find_undeclared(s.body, {"loop"}, budget_) != 0 || any_scoped_block(s.body) ||
-               any_scoped_block(s.otherwise);
-  refuse_setting_loop(s);
+  s.extended = s.recursive || find_undeclared(s.body, {"loop"}, budget_) != 0 ||
+               has_scoped_block(s.body, budget_) || has_scoped_block(s.otherwise, budget_);
+  refuse_setting_loop(s, budget_);
 
   FunctionContext own{&s.function, &place.function, place.function.depth + 1};
   FunctionContext& function = s.recursive ? own : place.function;
@@ -393,69 +388,6 @@ void Binder::block_body(BlockStmt& s) {
   names.declare(s.body);
   names.fill(s.scope);
   body(s.body, {.names = names, .function = own});
-}
-
-void Binder::collect_blocks(const Body& statements) {
-  const Nested nested(budget_);
-  for (Stmt* s : statements) collect_blocks(*s);
-}
-
-void Binder::collect_blocks(Stmt& s) {
-  budget_.step();
-  if (s.kind == StmtKind::kBlock) {
-    auto& block = static_cast<BlockStmt&>(s);
-    if (!block_names_.insert(block.name).second)
-      throw Failure{Fault::kSyntax, fmt::format("block '{}' defined twice", block.name), s.line};
-    program_.blocks.push_back(&block);
-  }
-  for_each_child(
-      s, [](Expr*) {},
-      [&](Stmt* child) {
-        const Nested nested(budget_);
-        collect_blocks(*child);
-      });
-}
-
-bool Binder::any_scoped_block(const Body& statements) {
-  const Nested nested(budget_);
-  bool found = false;
-  for (const Stmt* s : statements) {
-    budget_.step();
-    if (s->kind == StmtKind::kBlock && static_cast<const BlockStmt*>(s)->scoped) return true;
-    for_each_child(*s, [](Expr*) {}, [&](Stmt* child) { found = found || any_scoped_block({child}); });
-    if (found) return true;
-  }
-  return false;
-}
-
-// Within a loop nothing may be called `loop`: neither a target nor anything set.
-void Binder::refuse_setting_loop(const Expr& e) {
-  budget_.step();
-  if (e.kind == ExprKind::kName) {
-    const auto& name = static_cast<const NameExpr&>(e);
-    if (name.use == NameExpr::Use::kStore && name.name == "loop")
-      throw Failure{Fault::kSyntax, "Can't assign to special loop variable in for-loop target", e.line};
-  }
-  if (e.kind == ExprKind::kTuple) for_each_child(e, [&](const Expr* child) { refuse_setting_loop(*child); });
-}
-
-void Binder::refuse_setting_loop(const Stmt& s) {
-  budget_.step();
-  const Nested nested(budget_);
-  switch (s.kind) {
-    case StmtKind::kFor:
-      refuse_setting_loop(*static_cast<const ForStmt&>(s).target);
-      break;
-    case StmtKind::kSet:
-      refuse_setting_loop(*static_cast<const SetStmt&>(s).target);
-      break;
-    case StmtKind::kSetBlock:
-      refuse_setting_loop(*static_cast<const SetBlockStmt&>(s).target);
-      break;
-    default:
-      break;
-  }
-  for_each_child(s, [](Expr*) {}, [&](const Stmt* child) { refuse_setting_loop(*child); });
 }
 
 }  // namespace

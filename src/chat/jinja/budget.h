@@ -32,8 +32,10 @@ class Budget {
   // Bytes that one step may copy or search: about what an evaluated node costs.
   static constexpr uint64_t kBytesPerStep = 64;
 
-  explicit Budget(const Limits& limits)
-      : limits_(limits), stack_base_(reinterpret_cast<uintptr_t>(__builtin_frame_address(0))) {}
+  Budget(const Limits& limits, int max_depth)
+      : limits_(limits),
+        max_depth_(max_depth),
+        stack_base_(reinterpret_cast<uintptr_t>(__builtin_frame_address(0))) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 
@@ -66,7 +68,7 @@ class Budget {
   }
   void enter() {
     check_stack();
-    if (++depth_ > limits_.max_depth) [[unlikely]] {
+    if (++depth_ > max_depth_) [[unlikely]] {
       --depth_;
       too_deep();
     }
@@ -79,6 +81,7 @@ class Budget {
   [[noreturn]] static void too_deep() { fail(Fault::kLimit, "the template nests too deeply"); }
 
   const Limits limits_;
+  const int max_depth_;
   const uintptr_t stack_base_;
   uint64_t steps_ = 0;
   uint64_t live_ = 0;

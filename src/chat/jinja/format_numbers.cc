@@ -23,6 +23,18 @@ std::string to_text(double value, std::chars_format form, int precision) {
   return out;
 }
 
+// The general form whose zeros at the end stay: always so many digits, always a point.
+std::string general_with_zeros(double value, int precision) {
+  const std::string scientific = to_text(value, std::chars_format::scientific, precision - 1);
+  const size_t e = scientific.find('e');
+  const int exponent = std::stoi(scientific.substr(e + 1));
+  if (exponent >= -4 && exponent < precision) {
+    const std::string fixed = to_text(value, std::chars_format::fixed, precision - 1 - exponent);
+    return fixed.find('.') == std::string::npos ? fixed + "." : fixed;
+  }
+  return precision > 1 ? scientific : scientific.substr(0, e) + "." + scientific.substr(e);
+}
+
 }  // namespace
 
 std::string float_digits(double magnitude, const NumberStyle& style) {
@@ -40,8 +52,7 @@ std::string float_digits(double magnitude, const NumberStyle& style) {
         out = to_text(magnitude, std::chars_format::fixed, precision);
         break;
       default:
-        // With '#' the zeros at the end stay.
-        out = style.alternate ? fmt::format("{:#.{}g}", magnitude, std::max(precision, 1))
+        out = style.alternate ? general_with_zeros(magnitude, std::max(precision, 1))
                               : to_text(magnitude, std::chars_format::general, std::max(precision, 1));
     }
     if (style.alternate && (style.type | 32) != 'g' && precision == 0) {
@@ -69,7 +80,7 @@ namespace {
 struct Spec {
   std::string fill = " ";
   char align = '\0';
-  char sign = '-';
+  char sign = '\0';
   bool alternate = false;
   bool zero = false;
   int width = 0;
@@ -126,6 +137,9 @@ Spec parse_spec(std::string_view text) {
   }
   if (at < text.size()) spec.type = text[at++];
   if (at < text.size()) invalid_spec();
+  const std::string_view grouped = spec.grouping == '_' ? "deEfFgG%xXob" : "deEfFgG%";
+  if (spec.grouping != '\0' && spec.type != '\0' && grouped.find(spec.type) == std::string_view::npos)
+    fail(Fault::kValue, "Cannot specify '{}' with '{}'.", spec.grouping, spec.type);
   return spec;
 }
 
@@ -167,7 +181,7 @@ std::string group(std::string_view digits, char separator, size_t size, size_t w
 
 std::string finish_number(Budget& budget, const Spec& spec, bool negative, std::string_view prefix,
                           std::string digits) {
-  std::string sign = negative ? "-" : spec.sign == '-' ? "" : std::string(1, spec.sign);
+  std::string sign = negative ? "-" : spec.sign == '+' || spec.sign == ' ' ? std::string(1, spec.sign) : "";
   sign += prefix;
   const char align = spec.align != '\0' ? spec.align : spec.zero ? '=' : '>';
   if (spec.grouping != '\0') {
@@ -186,6 +200,36 @@ std::string finish_number(Budget& budget, const Spec& spec, bool negative, std::
   return pad(budget, spec, align, sign, digits);
 }
 
+// Without a type: the shortest form, or the general one that always has a digit behind the point, for which
+// an exponent comes one digit earlier. With '#' there is always a point, and the zeros at the end stay.
+std::string shortest(double magnitude, bool alternate) {
+  std::string out = float_text(magnitude);
+  if (alternate && out.find('.') == std::string::npos) out.insert(std::min(out.find('e'), out.size()), ".");
+  return out;
+}
+
+std::string general_with_point(double magnitude, int precision, bool alternate) {
+  std::string out = to_text(magnitude, std::chars_format::scientific, precision - 1);
+  size_t end = out.find('e');
+  const int exponent = std::stoi(out.substr(end + 1));
+  size_t keep = 0;  // so many characters from the point on
+  if (exponent >= -4 && exponent < precision - 1) {
+    out = to_text(magnitude, std::chars_format::fixed, precision - 1 - exponent);
+    end = out.size();
+    keep = 2;
+  }
+  const size_t point = out.find('.');
+  if (alternate) {
+    if (point == std::string::npos) out.insert(end, ".");
+  } else if (point != std::string::npos) {
+    size_t last = end;
+    while (last > point + keep && out[last - 1] == '0') --last;
+    if (last == point + 1) --last;
+    out.erase(last, end - last);
+  }
+  return out;
+}
+
 std::string format_float(Budget& budget, double value, const Spec& spec) {
   NumberStyle style;
   style.type =
@@ -198,27 +242,8 @@ std::string format_float(Budget& budget, double value, const Spec& spec) {
   const double magnitude = std::abs(value);
   std::string digits;
   if (spec.type == '\0' && std::isfinite(magnitude)) {
-    digits = spec.precision < 0 ? float_text(magnitude) : float_digits(magnitude, style);
-    if (spec.precision >= 0) {
-      // Like 'g', but always with a digit behind the point; an exponent comes one digit earlier.
-      const int p = std::max(spec.precision, 1);
-      if (magnitude != 0 && std::floor(std::log10(magnitude)) >= p - 1 &&
-          digits.find('e') == std::string::npos && std::stod(digits) >= std::pow(10.0, p - 1)) {
-        NumberStyle e = style;
-        e.type = 'e';
-        e.precision = p - 1;
-        digits = float_digits(magnitude, e);
-        const size_t exponent = digits.find('e');
-        size_t last = exponent;
-        if (digits.find('.') < exponent) {
-          while (digits[last - 1] == '0') --last;
-          if (digits[last - 1] == '.') --last;
-        }
-        digits.erase(last, exponent - last);
-      } else if (digits.find_first_of(".e") == std::string::npos) {
-        digits += ".0";
-      }
-    }
+    digits = spec.precision < 0 ? shortest(magnitude, spec.alternate)
+                                : general_with_point(magnitude, std::max(spec.precision, 1), spec.alternate);
   } else {
     digits = float_digits(spec.type == '%' ? magnitude * 100 : magnitude, style);
     if (spec.type == '%') digits += '%';
@@ -232,6 +257,8 @@ std::string format_int(Budget& budget, Int value, const Spec& spec) {
   const auto magnitude =
       negative ? -static_cast<unsigned __int128>(value) : static_cast<unsigned __int128>(value);
   if (spec.type == 'c') {
+    if (spec.sign != '\0' || spec.alternate)
+      fail(Fault::kValue, "Sign and alternate form not allowed with integer format specifier 'c'");
     if (value < 0 || value > 0x10ffff) fail(Fault::kOverflow, "%c arg not in range(0x110000)");
     std::string c;
     append_char(c, value >= 0xd800 && value < 0xe000 ? 0xfffd : static_cast<char32_t>(value));
@@ -254,7 +281,7 @@ std::string format_value(Interp& interp, const Value& value, std::string_view sp
   };
   if (value.is_string()) {
     if (spec.type != '\0' && spec.type != 's') unknown();
-    if (spec.sign != '-' || spec.alternate || spec.grouping != '\0' || spec.align == '=')
+    if (spec.sign != '\0' || spec.alternate || spec.grouping != '\0' || spec.align == '=')
       fail(Fault::kValue, "Sign, alternate form or grouping not allowed in string format specifier");
     std::string_view text = text_of(value);
     if (spec.precision >= 0) text = sub_chars(value, 0, static_cast<size_t>(spec.precision));

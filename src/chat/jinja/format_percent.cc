@@ -98,6 +98,7 @@ class PercentFormatter {
   void field() {
     Field f;
     char c = take();
+    if (c == '%') return out_.add('%');
     if (c == '(') {
       key();
       c = take();
@@ -126,7 +127,6 @@ class PercentFormatter {
       f.precision = std::max(number(c), 0);
     }
     if (c == 'h' || c == 'l' || c == 'L') c = take();
-    if (c == '%') return out_.add('%');
     convert(f, c);
   }
 
@@ -152,9 +152,13 @@ class PercentFormatter {
       case 'g':
       case 'G':
         return float_field(f, c, next_argument());
-      default:
-        fail(Fault::kValue, "unsupported format character '{}' (0x{:x}) at index {}", c,
-             static_cast<unsigned char>(c), count_chars(text_.substr(0, at_ - 1)));
+      default: {
+        size_t end = at_ - 1;
+        const char32_t code = next_char(text_, end);
+        fail(Fault::kValue, "unsupported format character '{}' (0x{:x}) at index {}",
+             text_.substr(at_ - 1, end - (at_ - 1)), static_cast<uint32_t>(code),
+             count_chars(text_.substr(0, at_ - 1)));
+      }
     }
   }
 

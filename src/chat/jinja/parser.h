@@ -4,6 +4,7 @@
 // Threads: pure functions.
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "chat/jinja/ast.h"
+#include "chat/jinja/ast_walk.h"
 #include "chat/jinja/budget.h"
 #include "chat/jinja/lexer.h"
 
@@ -27,7 +29,7 @@ class Parser {
  private:
   using Names = std::initializer_list<std::string_view>;
 
-  // tokens
+  // tokens and bodies: parser.cc
   const Token& current() const { return current_; }
   const Token& look();
   Token advance();
@@ -117,6 +119,15 @@ T* Parser::make(int line, A... args) {
   T* raw = node.get();
   program_.nodes.push_back(std::move(node));
   return raw;
+}
+
+template <class T>
+T* Parser::finish(T* node) {
+  int height = 0;
+  for_each_child(*node, [&](const Expr* child) { height = std::max(height, child->height); });
+  node->height = height + 1;
+  if (node->height > budget_.limits().max_depth) fail(Fault::kLimit, "the template nests too deeply");
+  return node;
 }
 
 }  // namespace quipu::jinja

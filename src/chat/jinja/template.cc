@@ -32,7 +32,7 @@ Result<Template> Template::parse(std::string_view source, const Limits& limits) 
   if (source.size() > limits.max_template_bytes)
     return error(Code::kCorrupt, "the chat template has {} bytes; more than {} are refused", source.size(),
                  limits.max_template_bytes);
-  Budget budget(limits);
+  Budget budget(limits, limits.max_depth);
   try {
     auto impl = std::make_unique<Impl>();
     impl->limits = limits;
@@ -51,7 +51,7 @@ Result<Template> Template::parse(std::string_view source, const Limits& limits) 
 Result<std::string> Template::render(const nlohmann::ordered_json& context, int64_t now_unix) const {
   int line = 0;
   try {
-    Budget budget(impl_->limits);
+    Budget budget(impl_->limits, impl_->limits.max_render_depth);
     Interp interp(*impl_->program, budget, now_unix);
     try {
       return interp.run(context);

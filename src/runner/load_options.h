@@ -1,0 +1,25 @@
+// How a model is loaded, whoever asks for it.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "model/model.h"
+
+namespace quipu::runner {
+
+struct LoadOptions {
+  int64_t n_ctx = 0;  // 0: the model's trained length, as far as the budget holds one sequence of it
+  int64_t n_parallel = 4;
+  int n_threads = 0;  // 0: one per physical core
+  KvTypes kv_types;
+  bool keep_prefixes = true;      // between requests
+  double idle_trim_seconds = 60;  // 0: never
+};
+
+// The defaults, as environment variables change them (docs/environment.md): QUIPU_NUM_PARALLEL,
+// QUIPU_THREADS, QUIPU_KV_CACHE_TYPE, QUIPU_PREFIX_CACHE, QUIPU_IDLE_TRIM. Where Ollama has the variable too,
+// its name counts when ours is not set. kInvalidArgument names the variable.
+Result<LoadOptions> default_load_options();
+
+}  // namespace quipu::runner
