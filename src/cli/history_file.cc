@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "base/environment.h"
 #include "cli/console.h"
 
 namespace quipu::cli {

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/environment.h"
 #include "cli/console.h"
 #include "cli/report.h"
 #include "cli/runner_connection.h"

@@ -10,6 +10,7 @@ namespace quipu::http {
 namespace {
 
 using std::chrono::milliseconds;
+using test::echo;
 using test::eventually;
 using test::RawSocket;
 using test::serve;

@@ -96,6 +96,12 @@ QUIPU_INLINE HeaderQ4K load_header_q4_k(const uint8_t* p, size_t stride) {
                                _mm256_and_si256(_mm256_srli_epi16(h[2], 2), top));
   return o;
 }
+// The eight scales of one block as bytes, group 0 lowest. General registers: vector units have enough to do.
+QUIPU_INLINE int64_t scales_q4_k(const uint8_t* block) {
+  const auto first = static_cast<uint32_t>(load_i32(block + 4)), last = static_cast<uint32_t>(load_i32(block + 12));
+  const uint64_t low = first & 0x3f3f3f3f, high = (last & 0x0f0f0f0f) | ((first >> 2) & 0x30303030);
+  return static_cast<int64_t>(low | high << 32);
+}
 // Minimums as int16 pairs, in the order of Record256::pair_sums.
 QUIPU_INLINE void pair_mins(const HeaderQ4K& h, __m256i* out) {
   const __m256i even = _mm256_set1_epi32(0x00ff00ff);

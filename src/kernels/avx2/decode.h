@@ -26,15 +26,10 @@ void decode_q4_k(const RowsJob& job, int64_t row0, int64_t row1) {
   constexpr int kBytes = 144;
   const Decode256 a = decode_acts_256(job);
   const auto term = [&](const uint8_t* p, int64_t u) {
-    const HeaderQ4K h = load_header_q4_k(p, kBytes);
-    // The scales of each block as eight adjacent bytes; blocks in the order 0 1 4 5 2 3 6 7.
-    alignas(32) int64_t scales[8];
-    _mm256_store_si256(reinterpret_cast<__m256i*>(scales), _mm256_unpacklo_epi32(h.scales_0_3, h.scales_4_7));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(scales + 4), _mm256_unpackhi_epi32(h.scales_0_3, h.scales_4_7));
-    constexpr int kPlace[8] = {0, 1, 4, 5, 2, 3, 6, 7};
+    // Strictly forward through the weights: the headers of all eight blocks at once come last, when they are in L1.
     __m256i sums[8];
     for (int b = 0; b < 8; ++b) {
-      const __m256i s = _mm256_set1_epi64x(scales[kPlace[b]]);
+      const __m256i s = _mm256_set1_epi64x(scales_q4_k(p + kBytes * b));
       const uint8_t* w = p + kBytes * b + 16;
       const int8_t* q = a.q + 256 * (u + b);
       __m256i even = _mm256_setzero_si256(), odd = even;
@@ -50,6 +45,7 @@ void decode_q4_k(const RowsJob& job, int64_t row0, int64_t row1) {
       }
       sums[b] = _mm256_add_epi32(even, odd);
     }
+    const HeaderQ4K h = load_header_q4_k(p, kBytes);
     __m256i pairs[4];
     pair_mins(h, pairs);
     __m256i mins = _mm256_madd_epi16(pairs[0], load32_bytes(a.pair_sums + u));

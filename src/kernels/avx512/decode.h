@@ -24,17 +24,12 @@ void decode_q4_k(const RowsJob& job, int64_t row0, int64_t row1) {
   const __m512i spread =
       _mm512_inserti64x4(_mm512_set1_epi32(-0x7f7f8000), _mm256_set1_epi32(-0x7f7f7ffe), 1);
   const auto term = [&](const uint8_t* p, int64_t u) {
-    const HeaderQ4K h = load_header_q4_k(p, kBytes);
-    // The scales of each block as eight adjacent bytes; blocks in the order 0 1 4 5 2 3 6 7.
-    alignas(32) int64_t scales[8];
-    _mm256_store_si256(reinterpret_cast<__m256i*>(scales), _mm256_unpacklo_epi32(h.scales_0_3, h.scales_4_7));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(scales + 4), _mm256_unpackhi_epi32(h.scales_0_3, h.scales_4_7));
-    constexpr int kPlace[8] = {0, 1, 4, 5, 2, 3, 6, 7};
+    // Strictly forward through the weights: the headers of all eight blocks at once come last, when they are in L1.
     const int8_t* q = a.q_paired + 256 * u;
     const __m512i zero = _mm512_setzero_si512();
     __m512i sums[8];
     QUIPU_UNROLL for (int b = 0; b < 8; ++b) {
-      const __m512i s = _mm512_set1_epi64(scales[kPlace[b]]);
+      const __m512i s = _mm512_set1_epi64(scales_q4_k(p + kBytes * b));
       const uint8_t* w = p + kBytes * b + 16;
       __m512i even = zero, odd = zero;
       QUIPU_UNROLL for (int i = 0; i < 2; ++i) {
@@ -48,6 +43,7 @@ void decode_q4_k(const RowsJob& job, int64_t row0, int64_t row1) {
       }
       sums[b] = _mm512_add_epi32(even, odd);
     }
+    const HeaderQ4K h = load_header_q4_k(p, kBytes);
     __m256i pairs[4];
     pair_mins(h, pairs);
     __m256i mins = _mm256_madd_epi16(pairs[0], load32_bytes(a.pair_sums + u));
