@@ -149,6 +149,26 @@ class StartAndEnd(RunnerTest):
         self.assertIn("neon", said["error"])
         self.assertEqual(status, 1)
 
+    def test_settings_come_from_the_environment(self):
+        self.environment.update(QUIPU_THREADS="1", QUIPU_KV_CACHE_TYPE="f32", OLLAMA_NUM_PARALLEL="3")
+        info = self.start().request("GET", "/info")
+        self.assertEqual((info["threads"], info["kv_cache_type"]), (1, "f32:f32"))
+        self.started.pop().close()
+        info = self.start(kv_cache_type="f16").request("GET", "/info")
+        self.assertEqual(info["kv_cache_type"], "f16:f16", "a flag wins over its variable")
+        self.started.pop().close()
+        self.environment["QUIPU_THREADS"] = "many"
+        said, status = self.first_line("--model", self.path, "--socket", self.socket)
+        self.assertEqual((said["code"], status), ("invalid_argument", 2))
+        self.assertIn("QUIPU_THREADS=many", said["error"])
+
+    def test_without_a_prefix_cache_nothing_is_kept(self):
+        self.environment["QUIPU_PREFIX_CACHE"] = "off"
+        runner = self.start()
+        runner.generate("abc" * 20, num_predict=2)
+        self.assertEqual(runner.generate("abc" * 20, num_predict=2)["cached_tokens"], 0)
+        self.assertEqual(runner.request("GET", "/memory")["kv"]["cached"], 0)
+
     def test_a_socket_in_use_is_not_taken_over(self):
         runner = self.start()
         said, status = self.first_line("--model", self.path, "--socket", self.socket)
