@@ -51,10 +51,10 @@ struct AttentionSeq {
       nullptr;  // block b holds tokens 32b .. 32b+31; enough for position0 + n_rows
 };
 
-// Writes K and V of the sequence's n_rows rows into its blocks (row0 is not added): k [n_rows, n_kv_heads * head_dim_k] and v likewise (float,
-// row strides ldk, ldv; heads already padded). Values are rounded to the cache type (nearest even; f16:
-// clamped to +-65504, NaN to 0, so that a masked token can never leak). blocks of AttentionSeq are written
-// here.
+// Writes K and V of the sequence's n_rows rows into its blocks (row0 is not added): k [n_rows, n_kv_heads *
+// head_dim_k] and v likewise (float, row strides ldk, ldv; heads already padded). Values are rounded to the
+// cache type (nearest even; f16: clamped to +-65504, NaN to 0, so that a masked token can never leak). blocks
+// of AttentionSeq are written here.
 void store_kv(ThreadPool& pool, const AttentionShape& shape, const AttentionSeq& seq, const float* k,
               int64_t ldk, const float* v, int64_t ldv);
 

@@ -6,8 +6,8 @@
 
 namespace quipu::kernels {
 
-// Chooses by cpuid and QUIPU_ISA (see choose_isa()). Called by every command before the first kernel; without it, the
-// first use takes best_isa().
+// Chooses by cpuid and QUIPU_ISA (see choose_isa()). Called by every command before the first kernel; without
+// it, the first use takes best_isa().
 Result<void> init();
 
 Isa active_isa();

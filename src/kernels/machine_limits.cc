@@ -16,9 +16,12 @@ namespace {
 
 const LimitsTable& table() {
   switch (active_isa()) {
-    case Isa::kAvx512: return avx512::kLimits;
-    case Isa::kAvx2: return avx2::kLimits;
-    case Isa::kScalar: break;
+    case Isa::kAvx512:
+      return avx512::kLimits;
+    case Isa::kAvx2:
+      return avx2::kLimits;
+    case Isa::kScalar:
+      break;
   }
   return scalar::kLimits;
 }

@@ -15,31 +15,42 @@ namespace {
 
 const MatmulTable& table() {
   switch (active_isa()) {
-    case Isa::kAvx512: return avx512::kMatmul;
-    case Isa::kAvx2: return avx2::kMatmul;
-    case Isa::kScalar: break;
+    case Isa::kAvx512:
+      return avx512::kMatmul;
+    case Isa::kAvx2:
+      return avx2::kMatmul;
+    case Isa::kScalar:
+      break;
   }
   return scalar::kMatmul;
 }
 
 Format format_of(TensorType type) {
   switch (type) {
-    case TensorType::kF16: return kFormatF16;
-    case TensorType::kBF16: return kFormatBF16;
-    case TensorType::kQ4_0: return kFormatQ4_0;
-    case TensorType::kQ4_1: return kFormatQ4_1;
-    case TensorType::kQ8_0: return kFormatQ8_0;
-    case TensorType::kQ4_K: return kFormatQ4_K;
-    case TensorType::kQ6_K: return kFormatQ6_K;
-    case TensorType::kF32: break;
+    case TensorType::kF16:
+      return kFormatF16;
+    case TensorType::kBF16:
+      return kFormatBF16;
+    case TensorType::kQ4_0:
+      return kFormatQ4_0;
+    case TensorType::kQ4_1:
+      return kFormatQ4_1;
+    case TensorType::kQ8_0:
+      return kFormatQ8_0;
+    case TensorType::kQ4_K:
+      return kFormatQ4_K;
+    case TensorType::kQ6_K:
+      return kFormatQ6_K;
+    case TensorType::kF32:
+      break;
   }
   return kFormatF32;
 }
 
 size_t bytes_of_row(const Weights& w) { return static_cast<size_t>(row_bytes(w.type, w.n_cols).value_or(0)); }
 
-// How the rows of several products are cut into parts for the threads. A part lies in one product and begins at a
-// multiple of kGroupRows.
+// How the rows of several products are cut into parts for the threads. A part lies in one product and begins
+// at a multiple of kGroupRows.
 struct Parts {
   static constexpr size_t kMax = 16;  // products of a pass
   struct Cut {
@@ -75,12 +86,15 @@ ActKind act_kind(TensorType type) {
   switch (type) {
     case TensorType::kQ4_0:
     case TensorType::kQ4_1:
-    case TensorType::kQ8_0: return ActKind::kInt8Per32;
+    case TensorType::kQ8_0:
+      return ActKind::kInt8Per32;
     case TensorType::kQ4_K:
-    case TensorType::kQ6_K: return ActKind::kInt8Per256;
+    case TensorType::kQ6_K:
+      return ActKind::kInt8Per256;
     case TensorType::kF32:
     case TensorType::kF16:
-    case TensorType::kBF16: break;
+    case TensorType::kBF16:
+      break;
   }
   return ActKind::kFloat;
 }
@@ -120,9 +134,10 @@ void prepare(ThreadPool& pool, ActKind kind, const float* x, int64_t ldx, int64_
 
 size_t matmul_scratch_bytes(int64_t max_cols) {
   const auto cols = static_cast<size_t>(padded_cols(max_cols));
-  // Decode keeps one float per block for kStreamRows rows (a block has at least 32 elements) and reads up to 8 beyond;
-  // batches keep a panel (at most 24 KiB, see avx512/panel.h) and sums for kChunkTokens x kGroupRows outputs; float
-  // batches keep 32 lanes for kGroupRows x 6 outputs; matmul_exact() keeps one decoded row.
+  // Decode keeps one float per block for kStreamRows rows (a block has at least 32 elements) and reads up to
+  // 8 beyond; batches keep a panel (at most 24 KiB, see avx512/panel.h) and sums for kChunkTokens x
+  // kGroupRows outputs; float batches keep 32 lanes for kGroupRows x 6 outputs; matmul_exact() keeps one
+  // decoded row.
   const size_t stream = (cols / 32 * kStreamRows + 64) * sizeof(float);
   const size_t panels = 24 * 1024 + sizeof(float) * kChunkTokens * kGroupRows;
   return round_up<size_t>(std::max({stream, panels, cols * sizeof(float)}) + 64, 64);
@@ -142,8 +157,8 @@ void matmul(ThreadPool& pool, std::span<const Product> products, const std::byte
     bytes += bytes_of_row(p.w) * static_cast<size_t>(p.w.n_rows);
     max_cols = std::max(max_cols, p.w.n_cols);
   }
-  // Eight parts a thread even out what one of them loses to other processes; below 64 KiB (a microsecond) handing out
-  // parts costs more than it evens out, and above 1 MiB it gains nothing more.
+  // Eight parts a thread even out what one of them loses to other processes; below 64 KiB (a microsecond)
+  // handing out parts costs more than it evens out, and above 1 MiB it gains nothing more.
   const size_t target =
       std::clamp<size_t>(bytes / (8 * static_cast<size_t>(pool.active())), n_tokens > 1 ? 1 : 65536, 1 << 20);
   const Parts parts(products, target);
@@ -168,8 +183,8 @@ void matmul(ThreadPool& pool, std::span<const Product> products, const std::byte
   });
 }
 
-void matmul_exact(ThreadPool& pool, std::span<const Product> products, const float* x, int64_t ldx, int64_t n_tokens,
-                  std::byte* scratch) {
+void matmul_exact(ThreadPool& pool, std::span<const Product> products, const float* x, int64_t ldx,
+                  int64_t n_tokens, std::byte* scratch) {
   const MatmulTable& t = table();
   int64_t max_cols = 0;
   for (const Product& p : products) max_cols = std::max(max_cols, p.w.n_cols);

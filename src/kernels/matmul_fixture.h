@@ -17,8 +17,9 @@
 
 namespace quipu::kernels::test {
 
-inline constexpr TensorType kTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16, TensorType::kQ4_0,
-                                        TensorType::kQ4_1, TensorType::kQ8_0, TensorType::kQ4_K, TensorType::kQ6_K};
+inline constexpr TensorType kTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16,
+                                        TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0,
+                                        TensorType::kQ4_K, TensorType::kQ6_K};
 
 inline std::vector<Isa> isas() {
   std::vector<Isa> out;
@@ -27,11 +28,13 @@ inline std::vector<Isa> isas() {
   return out;
 }
 
-// Bytes that end where a page ends, with an unreadable page after them: weights may be the end of a mapped file.
+// Bytes that end where a page ends, with an unreadable page after them: weights may be the end of a mapped
+// file.
 class GuardedBytes {
  public:
   explicit GuardedBytes(size_t n) : size_(n), mapped_(round_up<size_t>(n + 1, kPage) + kPage) {
-    base_ = static_cast<std::byte*>(mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    base_ = static_cast<std::byte*>(
+        mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     mprotect(base_ + mapped_ - kPage, kPage, PROT_NONE);
   }
   ~GuardedBytes() { munmap(base_, mapped_); }
@@ -78,9 +81,15 @@ class TestWeights {
     };
     const uint8_t quants = fill == Fill::kHighest ? 0xff : 0;
     switch (w_.type) {
-      case TensorType::kF32: put(b, std::normal_distribution<float>()(random)); return;
-      case TensorType::kF16: put(b, float_to_half(std::normal_distribution<float>()(random))); return;
-      case TensorType::kBF16: put(b, float_to_bf16(std::normal_distribution<float>()(random))); return;
+      case TensorType::kF32:
+        put(b, std::normal_distribution<float>()(random));
+        return;
+      case TensorType::kF16:
+        put(b, float_to_half(std::normal_distribution<float>()(random)));
+        return;
+      case TensorType::kBF16:
+        put(b, float_to_bf16(std::normal_distribution<float>()(random)));
+        return;
       case TensorType::kQ4_0:
         put(b, factor());
         if (extreme) std::memset(b + 2, quants, 16);
@@ -125,8 +134,8 @@ class AlignedBytes {
   std::unique_ptr<std::byte[], Delete> p_;
 };
 
-// y of one product: all tokens of x [n_tokens, n_cols]; rows of y are `gap` floats longer than needed, and those must
-// not be touched.
+// y of one product: all tokens of x [n_tokens, n_cols]; rows of y are `gap` floats longer than needed, and
+// those must not be touched.
 inline std::vector<float> multiply(ThreadPool& pool, std::span<const Weights> ws, const std::vector<float>& x,
                                    int64_t n_tokens) {
   constexpr int64_t kGap = 3;

@@ -1,6 +1,6 @@
-// What matmul.cc and the instruction sets agree on: how prepared activations lie in memory, and the table of functions.
-// Plain C types and unnamed-namespace helpers only: the files that include this are compiled with wider instructions
-// than the rest and must not bring inline functions of other headers into the program.
+// What matmul.cc and the instruction sets agree on: how prepared activations lie in memory, and the table of
+// functions. Plain C types and unnamed-namespace helpers only: the files that include this are compiled with
+// wider instructions than the rest and must not bring inline functions of other headers into the program.
 #pragma once
 
 #include <cstddef>
@@ -8,24 +8,37 @@
 
 namespace quipu::kernels {
 
-enum Format { kFormatF32, kFormatF16, kFormatBF16, kFormatQ4_0, kFormatQ4_1, kFormatQ8_0, kFormatQ4_K, kFormatQ6_K, kFormats };
+enum Format {
+  kFormatF32,
+  kFormatF16,
+  kFormatBF16,
+  kFormatQ4_0,
+  kFormatQ4_1,
+  kFormatQ8_0,
+  kFormatQ4_K,
+  kFormatQ6_K,
+  kFormats
+};
 
-inline constexpr int kRun = 256;        // elements of a record; a panel of repacked weights is as long
-inline constexpr int kLanes = 32;       // float weights: lanes of the canonical sum
-inline constexpr int kGroupRows = 32;   // rows that share a repacked panel, at most
-inline constexpr int kChunkTokens = 256;  // tokens that pass over a panel before it is repacked: a whole engine step
+inline constexpr int kRun = 256;       // elements of a record; a panel of repacked weights is as long
+inline constexpr int kLanes = 32;      // float weights: lanes of the canonical sum
+inline constexpr int kGroupRows = 32;  // rows that share a repacked panel, at most
+inline constexpr int kChunkTokens =
+    256;  // tokens that pass over a panel before it is repacked: a whole engine step
 inline constexpr int kStreamRows = 16;  // decode: rows whose blocks form one linear stream
 
-// Activations of two and more tokens: one record per token and run, in the order [run][token], so that a register tile
-// of neighbouring tokens reads one contiguous piece. Six cache lines; Q4_K touches five of them.
+// Activations of two and more tokens: one record per token and run, in the order [run][token], so that a
+// register tile of neighbouring tokens reads one contiguous piece. Six cache lines; Q4_K touches five of
+// them.
 struct alignas(64) Record256 {  // kInt8Per256
   int8_t q[kRun];
   float scale;
   int32_t pair_sums[4];  // sums per 32 elements as int16 pairs: groups (0,2) (1,3) (4,6) (5,7)
   int16_t sums16[16];    // sums per 16 elements
   int32_t unused[3];
-  // Q6_K stores q + 32; a group's accumulator therefore starts at -32 times the sum of its 16 activations. AVX-512: that
-  // number. AVX2: an int16 pair, for elements 0, 1 and 2, 3 (mod 4). Records are read by the set that wrote them.
+  // Q6_K stores q + 32; a group's accumulator therefore starts at -32 times the sum of its 16 activations.
+  // AVX-512: that number. AVX2: an int16 pair, for elements 0, 1 and 2, 3 (mod 4). Records are read by the
+  // set that wrote them.
   int32_t start[16];
 };
 struct alignas(64) Record32 {  // kInt8Per32: eight blocks; those after the end of a row are zero
@@ -36,8 +49,9 @@ struct alignas(64) Record32 {  // kInt8Per32: eight blocks; those after the end 
   int32_t minus128[8];  // -128 * sum: Q8_0 is made unsigned by adding 128
 };
 
-// Activations of a single token: arrays over the blocks of a row, continued cyclically for kAhead more blocks. Decode
-// walks through eight blocks at a time, also across row ends, and finds what belongs to them contiguous.
+// Activations of a single token: arrays over the blocks of a row, continued cyclically for kAhead more
+// blocks. Decode walks through eight blocks at a time, also across row ends, and finds what belongs to them
+// contiguous.
 inline constexpr int kAhead = 8;
 
 struct Decode256 {
@@ -46,7 +60,8 @@ struct Decode256 {
   int32_t* pair_sums;      // [4][entries], pairs as in Record256
   int16_t* minus_sums16;   // [entries][16], negative sums per 16
   int8_t* q;               // [entries][256]
-  int8_t* q_paired;        // the same; 32-element groups in the order 0 2 1 3 4 6 5 7, as Q4_K's nibbles lie in 64 bytes
+  int8_t* q_paired;  // the same; 32-element groups in the order 0 2 1 3 4 6 5 7, as Q4_K's nibbles lie in 64
+                     // bytes
 };
 struct Decode32 {
   int64_t units, entries;

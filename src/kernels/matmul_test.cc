@@ -28,20 +28,25 @@ bool same(float a, float b) {
 void expect_same(const std::vector<float>& want, const std::vector<float>& got, const std::string& what) {
   ASSERT_EQ(want.size(), got.size());
   for (size_t i = 0; i < want.size(); ++i)
-    ASSERT_TRUE(same(want[i], got[i])) << what << ": output " << i << " is " << got[i] << ", should be " << want[i];
+    ASSERT_TRUE(same(want[i], got[i]))
+        << what << ": output " << i << " is " << got[i] << ", should be " << want[i];
 }
 
 std::string describe(const Weights& w, Isa isa, int64_t tokens) {
-  return fmt::format("{} {} x {}, {}, {} tokens", type_name(w.type), w.n_rows, w.n_cols, isa_name(isa), tokens);
+  return fmt::format("{} {} x {}, {}, {} tokens", type_name(w.type), w.n_rows, w.n_cols, isa_name(isa),
+                     tokens);
 }
 
-// Ordinary values with a few large ones; token 0 all at +127, token 1 all at -127, token 2 zero, token 3 tiny.
+// Ordinary values with a few large ones; token 0 all at +127, token 1 all at -127, token 2 zero, token 3
+// tiny.
 std::vector<float> activations(int64_t n_tokens, int64_t n_cols, uint64_t seed) {
   std::mt19937_64 random(seed);
   std::normal_distribution<float> normal;
   std::vector<float> x(static_cast<size_t>(n_tokens * n_cols));
   for (float& v : x) v = normal(random) * (random() % 50 == 0 ? 20.0f : 1.0f);
-  const auto token = [&](int64_t t) { return std::span(x).subspan(static_cast<size_t>(t * n_cols), static_cast<size_t>(n_cols)); };
+  const auto token = [&](int64_t t) {
+    return std::span(x).subspan(static_cast<size_t>(t * n_cols), static_cast<size_t>(n_cols));
+  };
   if (n_tokens > 3) {
     std::ranges::fill(token(0), 3.0f);
     std::ranges::fill(token(1), -3.0f);
@@ -82,7 +87,8 @@ TEST_F(MatmulTest, EveryWayGivesTheSameBits) {
       if (!fits(type, n_cols)) continue;
       const int64_t tokens = n_cols > 1000 ? 33 : 70;
       const TestWeights w(type, 83, n_cols, Fill::kRandom, 7);
-      expect_all_alike(w.weights(), activations(tokens, n_cols, 1), tokens, {1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 16, 33, 70});
+      expect_all_alike(w.weights(), activations(tokens, n_cols, 1), tokens,
+                       {1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 16, 33, 70});
     }
   }
 }
@@ -126,13 +132,20 @@ TEST_F(MatmulTest, ManyRows) {
   expect_all_alike(w.weights(), activations(7, 256, 6), 7, {1, 7});
 }
 
-// Bytes of a damaged file, and activations that are not numbers: anything but a crash, and still the same everywhere.
+// Bytes of a damaged file, and activations that are not numbers: anything but a crash, and still the same
+// everywhere.
 TEST_F(MatmulTest, WildBytesAndActivations) {
   for (TensorType type : kTypes) {
     const TestWeights w(type, 35, 512, Fill::kWild, 13);
     std::vector<float> x = activations(13, 512, 7);
-    const float bad[] = {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), FLT_MAX,
-                         std::numeric_limits<float>::quiet_NaN(), -FLT_MAX, FLT_MIN, 1e-45f, -0.0f};
+    const float bad[] = {std::numeric_limits<float>::infinity(),
+                         -std::numeric_limits<float>::infinity(),
+                         FLT_MAX,
+                         std::numeric_limits<float>::quiet_NaN(),
+                         -FLT_MAX,
+                         FLT_MIN,
+                         1e-45f,
+                         -0.0f};
     for (size_t i = 0; i < x.size(); i += 97) x[i] = bad[i % 8];
     expect_all_alike(w.weights(), x, 13, {1, 2, 6, 13});
   }
@@ -158,8 +171,8 @@ TEST_F(MatmulTest, ABadActivationStaysInItsToken) {
 }
 
 TEST_F(MatmulTest, ProductsOfAPassAreIndependent) {
-  const TestWeights a(TensorType::kQ4_K, 70, 512, Fill::kRandom, 15), b(TensorType::kQ6_K, 33, 512, Fill::kRandom, 16),
-      c(TensorType::kQ4_K, 5, 512, Fill::kRandom, 17);
+  const TestWeights a(TensorType::kQ4_K, 70, 512, Fill::kRandom, 15),
+      b(TensorType::kQ6_K, 33, 512, Fill::kRandom, 16), c(TensorType::kQ4_K, 5, 512, Fill::kRandom, 17);
   const auto pool = pool_of(3);
   std::vector<Weights> all;
   for (int i = 0; i < 7; ++i)
@@ -223,7 +236,8 @@ TEST_F(MatmulTest, ExactProductsUseTheOrderOfFloatWeights) {
     const TestWeights w(type, kRows, kCols, Fill::kRandom, 19);
     std::vector<float> decoded(static_cast<size_t>(kRows * kCols));
     for (int64_t r = 0; r < kRows; ++r) decode_weight_row(w.weights(), r, decoded.data() + r * kCols);
-    const Weights as_float = {reinterpret_cast<const std::byte*>(decoded.data()), TensorType::kF32, kRows, kCols};
+    const Weights as_float = {reinterpret_cast<const std::byte*>(decoded.data()), TensorType::kF32, kRows,
+                              kCols};
     for (Isa isa : isas()) {
       set_isa_for_test(isa);
       const auto want = multiply(*pool, std::span(&as_float, 1), x, kTokens);

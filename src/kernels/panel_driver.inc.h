@@ -1,16 +1,18 @@
-// Batches of quantised weights, the common frame; included inside the unnamed namespace of each vector instruction set.
+// Batches of quantised weights, the common frame; included inside the unnamed namespace of each vector
+// instruction set.
 //
-// For a group of rows and 256 elements of K, the weights are unpacked into a panel in L1 (Kernel::pack) and meet all
-// tokens, a register tile of tokens at a time (Kernel::tile). The float sums wait in scratch for the next 256 elements,
-// so that the order of additions does not depend on tiles or chunks.
+// For a group of rows and 256 elements of K, the weights are unpacked into a panel in L1 (Kernel::pack) and
+// meet all tokens, a register tile of tokens at a time (Kernel::tile). The float sums wait in scratch for the
+// next 256 elements, so that the order of additions does not depend on tiles or chunks.
 //
-// Kernel: Panel, Record, kBytes (of a block), kElems, kRows (of a group; two vectors of lanes), kTokens (of a tile),
-//   pack(Panel&, const uint8_t* const rows[2], size_t row_bytes, int64_t units)   first rows of the two vectors
-//   tile<T>(const Panel&, const Record*, float* sums, int64_t units, Prefetch&)   sums [T][kRows]
+// Kernel: Panel, Record, kBytes (of a block), kElems, kRows (of a group; two vectors of lanes), kTokens (of a
+// tile),
+//   pack(Panel&, const uint8_t* const rows[2], size_t row_bytes, int64_t units)   first rows of the two
+//   vectors tile<T>(const Panel&, const Record*, float* sums, int64_t units, Prefetch&)   sums [T][kRows]
 
 template <class Kernel, int T>
-void run_tile(int64_t n, const typename Kernel::Panel& panel, const typename Kernel::Record* acts, float* sums,
-              int64_t units, Prefetch& ahead) {
+void run_tile(int64_t n, const typename Kernel::Panel& panel, const typename Kernel::Record* acts,
+              float* sums, int64_t units, Prefetch& ahead) {
   if constexpr (T == 1) {
     Kernel::template tile<1>(panel, acts, sums, units, ahead);
   } else {
@@ -21,7 +23,8 @@ void run_tile(int64_t n, const typename Kernel::Panel& panel, const typename Ker
 
 template <class Kernel>
 void panel_rows(const RowsJob& job, int64_t row0, int64_t row1) {
-  constexpr int64_t kRows = Kernel::kRows, kHalf = kRows / 2, kTokens = Kernel::kTokens, kUnits = kRun / Kernel::kElems;
+  constexpr int64_t kRows = Kernel::kRows, kHalf = kRows / 2, kTokens = Kernel::kTokens,
+                    kUnits = kRun / Kernel::kElems;
   static_assert(kGroupRows % kRows == 0);
   using Panel = typename Kernel::Panel;
   const int64_t units = job.n_cols / Kernel::kElems;

@@ -1,7 +1,8 @@
 // Included inside the unnamed namespace of each vector instruction set.
 
-// Small batches are bound by memory, and a group of rows read side by side gets half of what a linear read gets. So while
-// a group is computed, the next one is fetched in file order into L2, a few lines per step of the computation.
+// Small batches are bound by memory, and a group of rows read side by side gets half of what a linear read
+// gets. So while a group is computed, the next one is fetched in file order into L2, a few lines per step of
+// the computation.
 struct Prefetch {
   const uint8_t* at = nullptr;
   int64_t lines = 0;     // left to fetch

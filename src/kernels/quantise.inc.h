@@ -1,7 +1,8 @@
-// Quantising activations: included by the matmul files of each instruction set, inside its unnamed namespace, after
+// Quantising activations: included by the matmul files of each instruction set, inside its unnamed namespace,
+// after
 //   float quantise_unit(const float* x, int n, int8_t* q, int32_t* pairs)
-// which writes n (32 or 256) int8 values, per 16 of them an int16 pair (sum of elements 0, 1 mod 4; of 2, 3 mod 4), and
-// returns the scale. kPairStart says which of the two forms Record256::start takes.
+// which writes n (32 or 256) int8 values, per 16 of them an int16 pair (sum of elements 0, 1 mod 4; of 2, 3
+// mod 4), and returns the scale. kPairStart says which of the two forms Record256::start takes.
 
 inline int low_sum(int32_t pair) { return static_cast<int16_t>(pair); }
 inline int high_sum(int32_t pair) { return static_cast<int16_t>(pair >> 16); }
@@ -24,7 +25,8 @@ inline void write_record(const float* x, Record256& r) {
   r.scale = quantise_unit(x, 256, r.q, pairs);
   for (int g = 0; g < 16; ++g) {
     r.sums16[g] = static_cast<int16_t>(both_sums(pairs[g]));
-    r.start[g] = kPairStart ? pack_pair(-32 * low_sum(pairs[g]), -32 * high_sum(pairs[g])) : -32 * both_sums(pairs[g]);
+    r.start[g] =
+        kPairStart ? pack_pair(-32 * low_sum(pairs[g]), -32 * high_sum(pairs[g])) : -32 * both_sums(pairs[g]);
   }
   for (int g = 0; g < 8; ++g) sums[g] = both_sums(pairs[2 * g]) + both_sums(pairs[2 * g + 1]);
   write_pair_sums(sums, r.pair_sums, 1);

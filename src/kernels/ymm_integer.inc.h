@@ -1,11 +1,14 @@
-// 256-bit helpers of the matrix products: included inside the unnamed namespace of each vector instruction set, which
-// compiles its own copy. Lanes of a result are blocks or rows; which, depends on the stride that the caller gives.
+// 256-bit helpers of the matrix products: included inside the unnamed namespace of each vector instruction
+// set, which compiles its own copy. Lanes of a result are blocks or rows; which, depends on the stride that
+// the caller gives.
 
 #define QUIPU_INLINE inline __attribute__((always_inline))
 #define QUIPU_UNROLL _Pragma("GCC unroll 16")
 
 QUIPU_INLINE __m128i load16_bytes(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
-QUIPU_INLINE __m256i load32_bytes(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+QUIPU_INLINE __m256i load32_bytes(const void* p) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
 // Two pieces of 16 bytes.
 QUIPU_INLINE __m256i load_pair(const void* low, const void* high) {
   return _mm256_inserti128_si256(_mm256_castsi128_si256(load16_bytes(low)), load16_bytes(high), 1);
@@ -41,13 +44,14 @@ QUIPU_INLINE __m256i load_dwords(const uint8_t* p, size_t stride) {
   b = _mm_insert_epi32(b, load_i32(p + 3 * stride), 1);
   c = _mm_insert_epi32(c, load_i32(p + 5 * stride), 1);
   d = _mm_insert_epi32(d, load_i32(p + 7 * stride), 1);
-  return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi64(a, b)), _mm_unpacklo_epi64(c, d), 1);
+  return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi64(a, b)), _mm_unpacklo_epi64(c, d),
+                                 1);
 }
 
 // Dwords holding two halves: the low ones and the high ones as floats.
 QUIPU_INLINE void widen_half_pairs(__m256i v, __m256* low, __m256* high) {
-  const __m256i split = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5, 8, 9, 12, 13,
-                                         2, 3, 6, 7, 10, 11, 14, 15);
+  const __m256i split = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5, 8,
+                                         9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
   const __m256i x = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(v, split), 0xd8);
   *low = _mm256_cvtph_ps(_mm256_castsi256_si128(x));
   *high = _mm256_cvtph_ps(_mm256_extracti128_si256(x, 1));
@@ -68,16 +72,17 @@ QUIPU_INLINE void transpose_dwords(const uint8_t* p, size_t stride, __m256i* out
 // Lane i of the result: the sum of v[i]'s lanes.
 QUIPU_INLINE __m256i sum_each(const __m256i* v) {
   __m256i pair[4], quad[2];
-  QUIPU_UNROLL for (int i = 0; i < 4; ++i) pair[i] =
-      _mm256_add_epi32(_mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]), _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
-  QUIPU_UNROLL for (int i = 0; i < 2; ++i) quad[i] = _mm256_add_epi32(
-      _mm256_unpacklo_epi64(pair[2 * i], pair[2 * i + 1]), _mm256_unpackhi_epi64(pair[2 * i], pair[2 * i + 1]));
+  QUIPU_UNROLL for (int i = 0; i < 4; ++i) pair[i] = _mm256_add_epi32(
+      _mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]), _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
+  QUIPU_UNROLL for (int i = 0; i < 2; ++i) quad[i] =
+      _mm256_add_epi32(_mm256_unpacklo_epi64(pair[2 * i], pair[2 * i + 1]),
+                       _mm256_unpackhi_epi64(pair[2 * i], pair[2 * i + 1]));
   return _mm256_add_epi32(_mm256_permute2x128_si256(quad[0], quad[1], 0x20),
                           _mm256_permute2x128_si256(quad[0], quad[1], 0x31));
 }
 
-// Headers of eight Q4_K blocks (16 bytes each: d, dmin, 12 bytes of packed scales and minimums), lanes = blocks. The byte
-// vectors hold four groups in each dword.
+// Headers of eight Q4_K blocks (16 bytes each: d, dmin, 12 bytes of packed scales and minimums), lanes =
+// blocks. The byte vectors hold four groups in each dword.
 struct HeaderQ4K {
   __m256 d, dmin;
   __m256i scales_0_3, scales_4_7, mins_0_3, mins_4_7;
@@ -98,7 +103,8 @@ QUIPU_INLINE HeaderQ4K load_header_q4_k(const uint8_t* p, size_t stride) {
 }
 // The eight scales of one block as bytes, group 0 lowest. General registers: vector units have enough to do.
 QUIPU_INLINE int64_t scales_q4_k(const uint8_t* block) {
-  const auto first = static_cast<uint32_t>(load_i32(block + 4)), last = static_cast<uint32_t>(load_i32(block + 12));
+  const auto first = static_cast<uint32_t>(load_i32(block + 4)),
+             last = static_cast<uint32_t>(load_i32(block + 12));
   const uint64_t low = first & 0x3f3f3f3f, high = (last & 0x0f0f0f0f) | ((first >> 2) & 0x30303030);
   return static_cast<int64_t>(low | high << 32);
 }
@@ -174,12 +180,13 @@ inline float quantise_unit(const float* x, int n, int8_t* q, int32_t* pairs) {
   return scale;
 }
 
-// Decode, the common frame. The blocks of kStreamRows rows are one linear stream, of which memory is read best in order.
-// First come the block terms, eight blocks at a time wherever rows begin: term(p, u) returns those of the blocks at p,
-// whose activations are at unit u and after. Only then the sequential sums, with lanes = rows.
+// Decode, the common frame. The blocks of kStreamRows rows are one linear stream, of which memory is read
+// best in order. First come the block terms, eight blocks at a time wherever rows begin: term(p, u) returns
+// those of the blocks at p, whose activations are at unit u and after. Only then the sequential sums, with
+// lanes = rows.
 template <int kBlockBytes, class Term>
-QUIPU_INLINE void decode_stream(const RowsJob& job, int64_t row0, int64_t row1, int64_t units, const float* scale,
-                                Term term) {
+QUIPU_INLINE void decode_stream(const RowsJob& job, int64_t row0, int64_t row1, int64_t units,
+                                const float* scale, Term term) {
   float* terms = reinterpret_cast<float*>(job.scratch);
   for (int64_t row = row0; row < row1; row += kStreamRows) {
     // A last group that is not full takes rows before it as well, and drops their results.

@@ -15,11 +15,13 @@ namespace quipu::memory {
 Result<Arena> Arena::create(size_t bytes, Category category, Ledger& ledger) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const auto size = checked_round_up<size_t>(bytes == 0 ? 1 : bytes, page);
-  if (!size) return error(Code::kOutOfMemory, "a {} of {} is more than can be addressed", category_name(category), bytes);
+  if (!size)
+    return error(Code::kOutOfMemory, "a {} of {} is more than can be addressed", category_name(category),
+                 bytes);
   void* p = mmap(nullptr, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED)
-    return error(Code::kOutOfMemory, "cannot allocate {} for {}: {}", format_bytes(*size), category_name(category),
-                 std::strerror(errno));
+    return error(Code::kOutOfMemory, "cannot allocate {} for {}: {}", format_bytes(*size),
+                 category_name(category), std::strerror(errno));
   Arena arena;
   arena.data_ = static_cast<std::byte*>(p);
   arena.size_ = *size;

@@ -1,5 +1,6 @@
-// One block of memory whose size comes from the plan, handed out front to back and touched before use, so that what was
-// planned is what is measured from the first moment. Counted on the ledger for as long as it lives.
+// One block of memory whose size comes from the plan, handed out front to back and touched before use, so
+// that what was planned is what is measured from the first moment. Counted on the ledger for as long as it
+// lives.
 //
 // Threads: take() from one thread; the memory may be used by any.
 #pragma once
@@ -23,8 +24,8 @@ class Arena {
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&& other) noexcept;
 
-  // The next `bytes`, aligned to kArenaAlignment; null when the arena is used up (a plan that was too small: a bug that
-  // tests catch, not a state of a correct program).
+  // The next `bytes`, aligned to kArenaAlignment; null when the arena is used up (a plan that was too small:
+  // a bug that tests catch, not a state of a correct program).
   std::byte* take(size_t bytes);
 
   size_t size() const { return size_; }

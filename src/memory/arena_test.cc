@@ -1,8 +1,7 @@
 #include "memory/arena.h"
 
-#include <sys/mman.h>
-
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <vector>
 

@@ -4,12 +4,18 @@ namespace quipu::memory {
 
 const char* category_name(Category c) {
   switch (c) {
-    case Category::kWeights: return "weights";
-    case Category::kProjector: return "projector";
-    case Category::kKv: return "kv";
-    case Category::kWorkspace: return "workspace";
-    case Category::kOutput: return "output";
-    case Category::kRuntime: return "runtime";
+    case Category::kWeights:
+      return "weights";
+    case Category::kProjector:
+      return "projector";
+    case Category::kKv:
+      return "kv";
+    case Category::kWorkspace:
+      return "workspace";
+    case Category::kOutput:
+      return "output";
+    case Category::kRuntime:
+      return "runtime";
   }
   return "unknown";
 }

@@ -1,5 +1,5 @@
-// Live bytes by category. Every allocation above 64 KiB in a runner is on it; what is measured and not on it is shown
-// as "unexplained".
+// Live bytes by category. Every allocation above 64 KiB in a runner is on it; what is measured and not on it
+// is shown as "unexplained".
 //
 // Threads: safe from any thread (atomic counters).
 #pragma once

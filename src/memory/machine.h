@@ -1,5 +1,5 @@
-// What this machine can give: MemAvailable, cgroup limits, physical memory. The root of /proc and /sys/fs/cgroup is a
-// parameter so that recorded trees can be tests.
+// What this machine can give: MemAvailable, cgroup limits, physical memory. The root of /proc and
+// /sys/fs/cgroup is a parameter so that recorded trees can be tests.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ struct BudgetTerm {
 };
 
 struct Machine {
-  uint64_t total = 0;      // physical memory
-  uint64_t available = 0;  // what the kernel says could be had without swapping
+  uint64_t total = 0;             // physical memory
+  uint64_t available = 0;         // what the kernel says could be had without swapping
   std::vector<BudgetTerm> terms;  // everything that bounds the budget; the least of them counts
   uint64_t budget() const;
 };

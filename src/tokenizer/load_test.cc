@@ -1,9 +1,8 @@
 // What no tokenizer can be made of, and what damaged or hostile vocabularies lead to.
-#include "tokenizer/tokenizer.h"
-
 #include <gtest/gtest.h>
 
 #include "tokenizer/hand_made_vocab.h"
+#include "tokenizer/tokenizer.h"
 
 namespace quipu {
 namespace {

@@ -26,7 +26,8 @@ void decode_q4_k(const RowsJob& job, int64_t row0, int64_t row1) {
   constexpr int kBytes = 144;
   const Decode256 a = decode_acts_256(job);
   const auto term = [&](const uint8_t* p, int64_t u) {
-    // Strictly forward through the weights: the headers of all eight blocks at once come last, when they are in L1.
+    // Strictly forward through the weights: the headers of all eight blocks at once come last, when they are
+    // in L1.
     __m256i sums[8];
     for (int b = 0; b < 8; ++b) {
       const __m256i s = _mm256_set1_epi64x(scales_q4_k(p + kBytes * b));
@@ -39,7 +40,8 @@ void decode_q4_k(const RowsJob& job, int64_t row0, int64_t row1) {
         const __m256i high = _mm256_maddubs_epi16(high_nibbles(nibbles), load32_bytes(q + 64 * i + 32));
         // Byte g of the scales in every int16 lane.
         const __m256i s0 = _mm256_shuffle_epi8(s, _mm256_set1_epi16(static_cast<int16_t>(-32768 + 2 * i)));
-        const __m256i s1 = _mm256_shuffle_epi8(s, _mm256_set1_epi16(static_cast<int16_t>(-32768 + 2 * i + 1)));
+        const __m256i s1 =
+            _mm256_shuffle_epi8(s, _mm256_set1_epi16(static_cast<int16_t>(-32768 + 2 * i + 1)));
         even = _mm256_add_epi32(even, _mm256_madd_epi16(low, s0));
         odd = _mm256_add_epi32(odd, _mm256_madd_epi16(high, s1));
       }
@@ -62,9 +64,8 @@ void decode_q6_k(const RowsJob& job, int64_t row0, int64_t row1) {
   const auto term = [&](const uint8_t* p, int64_t u) {
     const __m256i top = _mm256_set1_epi8(0x30);
     // The even scales of a block as int16 in the low half, the odd ones in the high half.
-    const __m256i split =
-        _mm256_setr_epi8(-1, 0, -1, 2, -1, 4, -1, 6, -1, 8, -1, 10, -1, 12, -1, 14, -1, 1, -1, 3, -1, 5, -1, 7, -1, 9, -1,
-                         11, -1, 13, -1, 15);
+    const __m256i split = _mm256_setr_epi8(-1, 0, -1, 2, -1, 4, -1, 6, -1, 8, -1, 10, -1, 12, -1, 14, -1, 1,
+                                           -1, 3, -1, 5, -1, 7, -1, 9, -1, 11, -1, 13, -1, 15);
     __m256i sums[8];
     for (int b = 0; b < 8; ++b) {
       const uint8_t* w = p + kBytes * b;
@@ -74,7 +75,8 @@ void decode_q6_k(const RowsJob& job, int64_t row0, int64_t row1) {
           _mm256_srai_epi16(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(scale_bytes), split), 8);
       // The quants are stored with 32 added: -32 * scale * sum of 16, for all groups.
       __m256i sum = _mm256_slli_epi32(
-          _mm256_madd_epi16(_mm256_cvtepi8_epi16(scale_bytes), load32_bytes(a.minus_sums16 + 16 * (u + b))), 5);
+          _mm256_madd_epi16(_mm256_cvtepi8_epi16(scale_bytes), load32_bytes(a.minus_sums16 + 16 * (u + b))),
+          5);
       QUIPU_UNROLL for (int half = 0; half < 2; ++half) {
         const __m256i n0 = load32_bytes(w + 64 * half), n1 = load32_bytes(w + 64 * half + 32);
         const __m256i bits = load32_bytes(w + 128 + 32 * half);
@@ -114,8 +116,8 @@ void decode_q8_0(const RowsJob& job, int64_t row0, int64_t row1) {
   decode_stream<kBytes>(job, row0, row1, a.units, a.scale, term);
 }
 
-// Dot products of the nibbles at p (16 bytes a block) with the activations from unit u on. A vector holds blocks i and
-// i + 4. An int16 lane collects at most 16 products of 15 * 127, which fits.
+// Dot products of the nibbles at p (16 bytes a block) with the activations from unit u on. A vector holds
+// blocks i and i + 4. An int16 lane collects at most 16 products of 15 * 127, which fits.
 template <int kBytes>
 QUIPU_INLINE __m256i nibble_dots(const uint8_t* p, const Decode32& a, int64_t u) {
   __m256i v[4], pair[2];

@@ -1,6 +1,6 @@
-#include "kernels/machine_limits_impl.h"
-
 #include <immintrin.h>
+
+#include "kernels/machine_limits_impl.h"
 
 namespace quipu::kernels::avx2 {
 
@@ -8,8 +8,8 @@ namespace {
 
 #define QUIPU_UNROLL _Pragma("GCC unroll 16")
 
-// What the products with quantised weights consist of: eight times vpmaddubsw and a 16-bit sum, then vpmaddwd and a
-// 32-bit sum. Written as assembly where a compiler would see that all products are the same.
+// What the products with quantised weights consist of: eight times vpmaddubsw and a 16-bit sum, then vpmaddwd
+// and a 32-bit sum. Written as assembly where a compiler would see that all products are the same.
 constexpr int kSums = 4, kSteps = 8;
 
 void int8_rounds(int64_t n) {
@@ -39,7 +39,8 @@ void f32_rounds(int64_t n) {
   const __m256 a = _mm256_set1_ps(1e-3f);
   __m256 sum[kFmas] = {};
   for (int64_t i = 0; i < n; ++i) {
-    QUIPU_UNROLL for (int j = 0; j < kFmas; ++j) asm volatile("vfmadd231ps %1, %1, %0" : "+x"(sum[j]) : "x"(a));
+    QUIPU_UNROLL for (int j = 0; j < kFmas;
+                      ++j) asm volatile("vfmadd231ps %1, %1, %0" : "+x"(sum[j]) : "x"(a));
   }
 }
 
@@ -56,6 +57,6 @@ uint64_t read(const std::byte* p, size_t n) {
 
 }  // namespace
 
-const LimitsTable kLimits = {int8_rounds, f32_rounds, 64.0 * kSums * kSteps, 16.0 * kFmas, read};
+const LimitsTable kLimits = {int8_rounds, f32_rounds, 64.0 * kSums* kSteps, 16.0 * kFmas, read};
 
 }  // namespace quipu::kernels::avx2

@@ -8,7 +8,8 @@ namespace {
 
 #define QUIPU_INLINE_LAMBDA __attribute__((always_inline))
 
-// 2 rows x 3 tokens x 2 vectors: 12 sums, 4 of weights of 16 registers; a row alone by 3 tokens: 12 sums as well.
+// 2 rows x 3 tokens x 2 vectors: 12 sums, 4 of weights of 16 registers; a row alone by 3 tokens: 12 sums as
+// well.
 constexpr int kBatchRows = 2, kBatchTokens = 3, kRowTokens = 3;
 
 QUIPU_INLINE F load_bf16(const void* p) {

@@ -1,5 +1,5 @@
-// Batches: 16 rows (two vectors of 8 lanes) by up to 4 tokens in registers: 8 int16 sums of products, 2 vectors of
-// weights, a broadcast activation and its product. The scaled 32-bit sums are in memory.
+// Batches: 16 rows (two vectors of 8 lanes) by up to 4 tokens in registers: 8 int16 sums of products, 2
+// vectors of weights, a broadcast activation and its product. The scaled 32-bit sums are in memory.
 #pragma once
 
 #include "kernels/avx2/decode.h"
@@ -30,7 +30,8 @@ struct alignas(64) Panel32 {
     float m[kVectors][kVectorRows];
   } block[8];
 };
-static_assert(sizeof(PanelK<16, false>) <= 24 * 1024 && sizeof(Panel32<2>) <= 24 * 1024, "see matmul_scratch_bytes()");
+static_assert(sizeof(PanelK<16, false>) <= 24 * 1024 && sizeof(Panel32<2>) <= 24 * 1024,
+              "see matmul_scratch_bytes()");
 
 QUIPU_INLINE void store32(void* p, __m256i v) { _mm256_store_si256(static_cast<__m256i*>(p), v); }
 QUIPU_INLINE __m256i aligned32(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
@@ -39,10 +40,11 @@ QUIPU_INLINE __m256i all_bits(const void* p) { return _mm256_set1_epi32(load_i32
 // Keeps v in its register: g++ reorders sums of integer vectors otherwise and spills all products first.
 #define QUIPU_PIN(v) asm("" : "+x"(v))
 
-// sums[v][t] += products of eight (or kSteps) steps, in int16 lanes. 16 products of 15 * 127 fit, as do 8 of a 6-bit
-// quant that starts at -32 times the sum of its activations.
+// sums[v][t] += products of eight (or kSteps) steps, in int16 lanes. 16 products of 15 * 127 fit, as do 8 of
+// a 6-bit quant that starts at -32 times the sum of its activations.
 template <int kSteps, int T>
-QUIPU_INLINE void dots(__m256i (&sums)[kVectors][T], const Quants* q, const int8_t* acts, size_t record_bytes) {
+QUIPU_INLINE void dots(__m256i (&sums)[kVectors][T], const Quants* q, const int8_t* acts,
+                       size_t record_bytes) {
   QUIPU_UNROLL for (int s = 0; s < kSteps; ++s) {
     __m256i w[kVectors];
     QUIPU_UNROLL for (int v = 0; v < kVectors; ++v) w[v] = aligned32(q[s][v]);
@@ -127,7 +129,8 @@ struct KernelQ4K {
         store32(p.scale[g][v], _mm256_or_si256(low, _mm256_slli_epi32(low, 16)));
         store32(p.scale[g + 4][v], _mm256_or_si256(high, _mm256_slli_epi32(high, 16)));
       }
-      for (int i = 0; i < 8; ++i) {  // 16 bytes: half of the groups 2 * (i / 2) (low nibbles) and the next (high)
+      for (int i = 0; i < 8;
+           ++i) {  // 16 bytes: half of the groups 2 * (i / 2) (low nibbles) and the next (high)
         __m256i t[4];
         transpose_dwords(w + 16 + 16 * i, stride, t);
         QUIPU_UNROLL for (int j = 0; j < 4; ++j) {
@@ -158,7 +161,8 @@ struct KernelQ6K {
       QUIPU_UNROLL for (int i = 0; i < 4; ++i) {
         QUIPU_UNROLL for (int j = 0; j < 4; ++j) {
           const __m256i scale = _mm256_srai_epi32(_mm256_slli_epi32(s[i], 24 - 8 * j), 24);
-          store32(p.scale[4 * i + j][v], _mm256_or_si256(_mm256_and_si256(scale, word), _mm256_slli_epi32(scale, 16)));
+          store32(p.scale[4 * i + j][v],
+                  _mm256_or_si256(_mm256_and_si256(scale, word), _mm256_slli_epi32(scale, 16)));
         }
       }
       _mm256_store_ps(p.d[v], load_halves(w + 208, stride));
@@ -187,7 +191,8 @@ struct KernelQ6K {
   }
 };
 
-// A quant of Q8_0 is 16 * (high - 8) + low with nibbles high and low: int16 sums hold either of them for a whole block.
+// A quant of Q8_0 is 16 * (high - 8) + low with nibbles high and low: int16 sums hold either of them for a
+// whole block.
 template <Format F>
 struct Kernel32 {
   static constexpr int kParts = F == kFormatQ8_0 ? 2 : 1;
@@ -235,21 +240,22 @@ struct Kernel32 {
       ahead.step();
       const auto& b = p.block[u];
       __m256i sums[kVectors][T];
-      QUIPU_UNROLL for (int v = 0; v < kVectors; ++v)
-        QUIPU_UNROLL for (int t = 0; t < T; ++t) sums[v][t] = _mm256_setzero_si256();
+      QUIPU_UNROLL for (int v = 0; v < kVectors; ++v) QUIPU_UNROLL for (int t = 0; t < T; ++t) sums[v][t] =
+          _mm256_setzero_si256();
       dots<8, T>(sums, b.q[0], a->q + 32 * u, sizeof(Record));
       Scaled<T> low;
       if constexpr (kParts == 2) {
         low.add(sums, {one, one}, true);
-        QUIPU_UNROLL for (int v = 0; v < kVectors; ++v)
-          QUIPU_UNROLL for (int t = 0; t < T; ++t) sums[v][t] = _mm256_setzero_si256();
+        QUIPU_UNROLL for (int v = 0; v < kVectors; ++v) QUIPU_UNROLL for (int t = 0; t < T; ++t) sums[v][t] =
+            _mm256_setzero_si256();
         dots<8, T>(sums, b.q[1], a->q + 32 * u, sizeof(Record));
       }
       QUIPU_UNROLL for (int v = 0; v < kVectors; ++v) {
         const __m256 d = _mm256_load_ps(b.d[v]);
         QUIPU_UNROLL for (int t = 0; t < T; ++t) {
           __m256i dot = _mm256_madd_epi16(sums[v][t], kParts == 2 ? sixteen : one);
-          if constexpr (kParts == 2) dot = _mm256_add_epi32(_mm256_add_epi32(dot, low.at[v][t]), all_bits(&a[t].minus128[u]));
+          if constexpr (kParts == 2)
+            dot = _mm256_add_epi32(_mm256_add_epi32(dot, low.at[v][t]), all_bits(&a[t].minus128[u]));
           if constexpr (F == kFormatQ4_0) dot = _mm256_add_epi32(dot, all_bits(&a[t].minus8[u]));
           __m256 term;
           if constexpr (F == kFormatQ4_1)

@@ -15,8 +15,8 @@ inline Decode32 decode_acts_32(const RowsJob& job) {
   return carve_decode_32(c, job.n_cols);
 }
 
-// Four products of a nibble and an activation are at most 4 * 15 * 127 and fit into int16 (four of Q6_K's at most
-// 4 * 63 * 127 too), so vpdpwssd with the pair (scale, 0) is a 32-bit multiply-add.
+// Four products of a nibble and an activation are at most 4 * 15 * 127 and fit into int16 (four of Q6_K's at
+// most 4 * 63 * 127 too), so vpdpwssd with the pair (scale, 0) is a 32-bit multiply-add.
 void decode_q4_k(const RowsJob& job, int64_t row0, int64_t row1) {
   constexpr int kBytes = 144;
   const Decode256 a = decode_acts_256(job);
@@ -24,7 +24,8 @@ void decode_q4_k(const RowsJob& job, int64_t row0, int64_t row1) {
   const __m512i spread =
       _mm512_inserti64x4(_mm512_set1_epi32(-0x7f7f8000), _mm256_set1_epi32(-0x7f7f7ffe), 1);
   const auto term = [&](const uint8_t* p, int64_t u) {
-    // Strictly forward through the weights: the headers of all eight blocks at once come last, when they are in L1.
+    // Strictly forward through the weights: the headers of all eight blocks at once come last, when they are
+    // in L1.
     const int8_t* q = a.q_paired + 256 * u;
     const __m512i zero = _mm512_setzero_si512();
     __m512i sums[8];
@@ -34,8 +35,10 @@ void decode_q4_k(const RowsJob& job, int64_t row0, int64_t row1) {
       __m512i even = zero, odd = zero;
       QUIPU_UNROLL for (int i = 0; i < 2; ++i) {
         const __m512i nibbles = load64_bytes(w + 64 * i);
-        const __m512i low = _mm512_dpbusd_epi32(zero, low_nibbles(nibbles), load64_bytes(q + 256 * b + 128 * i));
-        const __m512i high = _mm512_dpbusd_epi32(zero, high_nibbles(nibbles), load64_bytes(q + 256 * b + 128 * i + 64));
+        const __m512i low =
+            _mm512_dpbusd_epi32(zero, low_nibbles(nibbles), load64_bytes(q + 256 * b + 128 * i));
+        const __m512i high =
+            _mm512_dpbusd_epi32(zero, high_nibbles(nibbles), load64_bytes(q + 256 * b + 128 * i + 64));
         even = _mm512_dpwssd_epi32(
             even, low, _mm512_shuffle_epi8(s, _mm512_add_epi32(spread, _mm512_set1_epi32(4 * i))));
         odd = _mm512_dpwssd_epi32(
@@ -69,7 +72,8 @@ void decode_q6_k(const RowsJob& job, int64_t row0, int64_t row1) {
       const __m512i scales = _mm512_and_si512(_mm512_cvtepi8_epi32(scale_bytes), _mm512_set1_epi32(0xffff));
       // The quants are stored with 32 added: -32 * scale * sum of 16, for all groups.
       const __m256i offset = _mm256_slli_epi32(
-          _mm256_madd_epi16(_mm256_cvtepi8_epi16(scale_bytes), load32_bytes(a.minus_sums16 + 16 * (u + b))), 5);
+          _mm256_madd_epi16(_mm256_cvtepi8_epi16(scale_bytes), load32_bytes(a.minus_sums16 + 16 * (u + b))),
+          5);
       __m512i sum[2] = {_mm512_zextsi256_si512(offset), zero};
       QUIPU_UNROLL for (int half = 0; half < 2; ++half) {
         const __m512i nibbles = load64_bytes(w + 64 * half);
@@ -107,12 +111,12 @@ void decode_q8_0(const RowsJob& job, int64_t row0, int64_t row1) {
   decode_stream<kBytes>(job, row0, row1, a.units, a.scale, term);
 }
 
-// Dot products of the nibbles at p (16 bytes a block) with the activations from unit u on: two blocks fill 64 bytes, the
-// low nibbles of a block being its first half.
+// Dot products of the nibbles at p (16 bytes a block) with the activations from unit u on: two blocks fill 64
+// bytes, the low nibbles of a block being its first half.
 template <int kBytes>
 QUIPU_INLINE __m256i nibble_dots(const uint8_t* p, const int8_t* q) {
-  const __m512i shifts = _mm512_setr_epi64(0, 0, 0x0004000400040004, 0x0004000400040004, 0, 0, 0x0004000400040004,
-                                           0x0004000400040004);
+  const __m512i shifts = _mm512_setr_epi64(0, 0, 0x0004000400040004, 0x0004000400040004, 0, 0,
+                                           0x0004000400040004, 0x0004000400040004);
   __m512i sums[4];
   QUIPU_UNROLL for (int i = 0; i < 4; ++i) {
     __m512i w = _mm512_broadcast_i32x4(load16_bytes(p + 2 * i * kBytes));
@@ -127,7 +131,8 @@ void decode_q4_0(const RowsJob& job, int64_t row0, int64_t row1) {
   constexpr int kBytes = 18;
   const Decode32 a = decode_acts_32(job);
   const auto term = [&](const uint8_t* p, int64_t u) {
-    const __m256i dot = _mm256_add_epi32(nibble_dots<kBytes>(p + 2, a.q + 32 * u), load32_bytes(a.minus8 + u));
+    const __m256i dot =
+        _mm256_add_epi32(nibble_dots<kBytes>(p + 2, a.q + 32 * u), load32_bytes(a.minus8 + u));
     return block_term(load_halves(p, kBytes), dot);
   };
   decode_stream<kBytes>(job, row0, row1, a.units, a.scale, term);

@@ -16,15 +16,18 @@ QUIPU_INLINE __m512i high_nibbles(__m512i v) { return low_nibbles(_mm512_srli_ep
 QUIPU_INLINE __m512i all_bits(const void* p) { return _mm512_set1_epi32(load_i32(p)); }
 
 // a | (b & c)
-QUIPU_INLINE __m512i or_and(__m512i a, __m512i b, __m512i c) { return _mm512_ternarylogic_epi64(a, b, c, 0xf8); }
+QUIPU_INLINE __m512i or_and(__m512i a, __m512i b, __m512i c) {
+  return _mm512_ternarylogic_epi64(a, b, c, 0xf8);
+}
 
 // Lane i of the result: the sum of v[i]'s lanes.
 QUIPU_INLINE __m256i sum_each(const __m512i* v) {
   __m512i pair[4], quad[2];
-  QUIPU_UNROLL for (int i = 0; i < 4; ++i) pair[i] =
-      _mm512_add_epi32(_mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]), _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
-  QUIPU_UNROLL for (int i = 0; i < 2; ++i) quad[i] = _mm512_add_epi32(
-      _mm512_unpacklo_epi64(pair[2 * i], pair[2 * i + 1]), _mm512_unpackhi_epi64(pair[2 * i], pair[2 * i + 1]));
+  QUIPU_UNROLL for (int i = 0; i < 4; ++i) pair[i] = _mm512_add_epi32(
+      _mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]), _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
+  QUIPU_UNROLL for (int i = 0; i < 2; ++i) quad[i] =
+      _mm512_add_epi32(_mm512_unpacklo_epi64(pair[2 * i], pair[2 * i + 1]),
+                       _mm512_unpackhi_epi64(pair[2 * i], pair[2 * i + 1]));
   // 128-bit lanes: of blocks 0-3 twice, of blocks 4-7 twice; then those next to each other meet.
   const __m512i x = _mm512_add_epi32(_mm512_shuffle_i32x4(quad[0], quad[1], 0x88),
                                      _mm512_shuffle_i32x4(quad[0], quad[1], 0xdd));

@@ -8,7 +8,8 @@ namespace {
 
 #define QUIPU_INLINE_LAMBDA __attribute__((always_inline))
 
-// 4 rows x 6 tokens: 24 sums, 4 of weights, 1 of activations of 32 registers; a row alone by 6 tokens: 12 sums.
+// 4 rows x 6 tokens: 24 sums, 4 of weights, 1 of activations of 32 registers; a row alone by 6 tokens: 12
+// sums.
 constexpr int kBatchRows = 4, kBatchTokens = 6, kRowTokens = 6;
 
 QUIPU_INLINE F load_bf16(const void* p) {

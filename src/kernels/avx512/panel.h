@@ -1,5 +1,5 @@
-// Batches: 32 rows (two vectors of 16 lanes) by up to 6 tokens in registers: 12 sums of products and as many scaled
-// ones, 2 vectors of weights, broadcast activations.
+// Batches: 32 rows (two vectors of 16 lanes) by up to 6 tokens in registers: 12 sums of products and as many
+// scaled ones, 2 vectors of weights, broadcast activations.
 #pragma once
 
 #include "kernels/avx512/integer_vector.h"
@@ -27,7 +27,8 @@ struct alignas(64) Panel32 {
     float m[kVectors][kVectorRows];
   } block[8];
 };
-static_assert(sizeof(PanelK<16, false>) <= 24 * 1024 && sizeof(Panel32) <= 24 * 1024, "see matmul_scratch_bytes()");
+static_assert(sizeof(PanelK<16, false>) <= 24 * 1024 && sizeof(Panel32) <= 24 * 1024,
+              "see matmul_scratch_bytes()");
 
 QUIPU_INLINE void store64(void* p, __m512i v) { _mm512_store_si512(p, v); }
 
@@ -60,8 +61,8 @@ QUIPU_INLINE void store_half_pairs(float* low, float* high, __m512i v) {
 
 // sums[v][t] += dot products of steps [first, first + kSteps).
 template <int kSteps, int T>
-QUIPU_INLINE void dots(__m512i (&sums)[kVectors][T], const uint8_t (*q)[kVectors][kVectorRows][4], const int8_t* acts,
-                       size_t record_bytes) {
+QUIPU_INLINE void dots(__m512i (&sums)[kVectors][T], const uint8_t (*q)[kVectors][kVectorRows][4],
+                       const int8_t* acts, size_t record_bytes) {
   QUIPU_UNROLL for (int s = 0; s < kSteps; ++s) {
     __m512i w[kVectors];
     QUIPU_UNROLL for (int v = 0; v < kVectors; ++v) w[v] = _mm512_load_si512(q[s][v]);
@@ -81,8 +82,8 @@ template <int kGroups, bool kMins, int T>
 QUIPU_INLINE void tile_k(const PanelK<kGroups, kMins>& p, const Record256* a, float* out, Prefetch& ahead) {
   constexpr int kGroupSteps = kRun / 4 / kGroups;
   __m512i scaled[kVectors][T];
-  QUIPU_UNROLL for (int v = 0; v < kVectors; ++v)
-    QUIPU_UNROLL for (int t = 0; t < T; ++t) scaled[v][t] = _mm512_setzero_si512();
+  QUIPU_UNROLL for (int v = 0; v < kVectors; ++v) QUIPU_UNROLL for (int t = 0; t < T; ++t) scaled[v][t] =
+      _mm512_setzero_si512();
 #pragma GCC unroll 1
   for (int g = 0; g < kGroups; ++g) {
     if (kGroups == 8 || g % 2) ahead.step();
@@ -119,7 +120,8 @@ QUIPU_INLINE void tile_k(const PanelK<kGroups, kMins>& p, const Record256* a, fl
 struct KernelQ4K {
   using Panel = PanelK<8, true>;
   using Record = Record256;
-  static constexpr int kBytes = 144, kElems = 256, kRows = avx512::kRows, kTokens = avx512::kTokens, kSteps = 8;
+  static constexpr int kBytes = 144, kElems = 256, kRows = avx512::kRows, kTokens = avx512::kTokens,
+                       kSteps = 8;
 
   static void pack(Panel& p, const uint8_t* const* rows, size_t stride, int64_t) {
     const __m512i six = _mm512_set1_epi8(63), top = _mm512_set1_epi8(0x30);
@@ -140,7 +142,8 @@ struct KernelQ4K {
         store64(p.scale[g][v], _mm512_and_si512(_mm512_srli_epi32(scale_0_3, 8 * g), byte));
         store64(p.scale[g + 4][v], _mm512_and_si512(_mm512_srli_epi32(scale_4_7, 8 * g), byte));
       }
-      for (int i = 0; i < 8; ++i) {  // 16 bytes: half of the groups 2 * (i / 2) (low nibbles) and the next (high)
+      for (int i = 0; i < 8;
+           ++i) {  // 16 bytes: half of the groups 2 * (i / 2) (low nibbles) and the next (high)
         __m512i t[4];
         transpose_rows(w + 16 + 16 * i, stride, t);
         QUIPU_UNROLL for (int j = 0; j < 4; ++j) {
@@ -160,7 +163,8 @@ struct KernelQ4K {
 struct KernelQ6K {
   using Panel = PanelK<16, false>;
   using Record = Record256;
-  static constexpr int kBytes = 210, kElems = 256, kRows = avx512::kRows, kTokens = avx512::kTokens, kSteps = 8;
+  static constexpr int kBytes = 210, kElems = 256, kRows = avx512::kRows, kTokens = avx512::kTokens,
+                       kSteps = 8;
 
   static void pack(Panel& p, const uint8_t* const* rows, size_t stride, int64_t) {
     const __m512i top = _mm512_set1_epi8(0x30);
@@ -170,7 +174,7 @@ struct KernelQ6K {
       transpose_rows(w + 192, stride, s);
       QUIPU_UNROLL for (int i = 0; i < 4; ++i) {
         QUIPU_UNROLL for (int j = 0; j < 4; ++j)
-          store64(p.scale[4 * i + j][v], _mm512_srai_epi32(_mm512_slli_epi32(s[i], 24 - 8 * j), 24));
+            store64(p.scale[4 * i + j][v], _mm512_srai_epi32(_mm512_slli_epi32(s[i], 24 - 8 * j), 24));
       }
       store_halves(p.d[v], w + 208, stride);
       for (int i = 0; i < 4; ++i) {  // half i / 2, 16 of its 32 columns
@@ -213,7 +217,7 @@ struct Kernel32 {
           for (int i = 0; i < 2; ++i) {
             transpose_rows(w + 2 + 16 * i, stride, t);
             QUIPU_UNROLL for (int j = 0; j < 4; ++j)
-              store64(b.q[4 * i + j][v], _mm512_xor_si512(t[j], _mm512_set1_epi8(-128)));
+                store64(b.q[4 * i + j][v], _mm512_xor_si512(t[j], _mm512_set1_epi8(-128)));
           }
           continue;
         }
@@ -236,8 +240,8 @@ struct Kernel32 {
   template <int T>
   static void tile(const Panel& p, const Record* a, float* out, int64_t units, Prefetch& ahead) {
     __m512 total[kVectors][T];
-    QUIPU_UNROLL for (int v = 0; v < kVectors; ++v)
-      QUIPU_UNROLL for (int t = 0; t < T; ++t) total[v][t] = _mm512_load_ps(out + t * kRows + v * kVectorRows);
+    QUIPU_UNROLL for (int v = 0; v < kVectors; ++v) QUIPU_UNROLL for (int t = 0; t < T; ++t) total[v][t] =
+        _mm512_load_ps(out + t * kRows + v * kVectorRows);
 #pragma GCC unroll 1
     for (int64_t u = 0; u < units; ++u) {
       ahead.step();
@@ -263,8 +267,8 @@ struct Kernel32 {
         }
       }
     }
-    QUIPU_UNROLL for (int v = 0; v < kVectors; ++v)
-      QUIPU_UNROLL for (int t = 0; t < T; ++t) _mm512_store_ps(out + t * kRows + v * kVectorRows, total[v][t]);
+    QUIPU_UNROLL for (int v = 0; v < kVectors; ++v) QUIPU_UNROLL for (int t = 0; t < T; ++t)
+        _mm512_store_ps(out + t * kRows + v * kVectorRows, total[v][t]);
   }
 };
 

@@ -1,7 +1,7 @@
-#include "kernels/machine_limits_impl.h"
-
 #include <cmath>
 #include <cstring>
+
+#include "kernels/machine_limits_impl.h"
 
 namespace quipu::kernels::scalar {
 

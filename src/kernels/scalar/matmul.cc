@@ -1,5 +1,5 @@
-// The canonical order, spelled out. The other instruction sets are tested against this file, and leave matrices of very
-// few rows to it.
+// The canonical order, spelled out. The other instruction sets are tested against this file, and leave
+// matrices of very few rows to it.
 #include <cfloat>
 #include <cmath>
 #include <cstring>
@@ -33,7 +33,8 @@ float quantise_unit(const float* x, int n, int8_t* q, int32_t* pairs) {
   for (int g = 0; g < n / 16; ++g) {
     int sum[2] = {};
     for (int i = 0; i < 16; ++i) sum[i / 2 % 2] += q[16 * g + i];
-    pairs[g] = static_cast<int32_t>((static_cast<uint32_t>(sum[0]) & 0xffff) | static_cast<uint32_t>(sum[1]) << 16);
+    pairs[g] =
+        static_cast<int32_t>((static_cast<uint32_t>(sum[0]) & 0xffff) | static_cast<uint32_t>(sum[1]) << 16);
   }
   return scale;
 }
@@ -197,7 +198,8 @@ template <class Weight>
 float float_dot(Weight weight, const float* x, int64_t n) {
   float lane[kLanes] = {};
   for (int64_t k = 0; k < padded_cols(n); ++k)
-    lane[k % kLanes] = k < n ? std::fma(weight(k), x[k], lane[k % kLanes]) : std::fma(0.0f, 0.0f, lane[k % kLanes]);
+    lane[k % kLanes] =
+        k < n ? std::fma(weight(k), x[k], lane[k % kLanes]) : std::fma(0.0f, 0.0f, lane[k % kLanes]);
   return tree(lane);
 }
 
@@ -226,10 +228,10 @@ float dot(const float* a, const float* b, int64_t n) {
 
 }  // namespace
 
-#define QUIPU_FUNCTIONS                                                                                         \
-  {float_rows<kFormatF32>, float_rows<kFormatF16>, float_rows<kFormatBF16>, quantised_rows<kFormatQ4_0>,        \
-   quantised_rows<kFormatQ4_1>, quantised_rows<kFormatQ8_0>, quantised_rows<kFormatQ4_K>,                       \
-   quantised_rows<kFormatQ6_K>}
+#define QUIPU_FUNCTIONS                                                                   \
+  {float_rows<kFormatF32>,      float_rows<kFormatF16>,      float_rows<kFormatBF16>,     \
+   quantised_rows<kFormatQ4_0>, quantised_rows<kFormatQ4_1>, quantised_rows<kFormatQ8_0>, \
+   quantised_rows<kFormatQ4_K>, quantised_rows<kFormatQ6_K>}
 const MatmulTable kMatmul = {quantise_32, quantise_256, QUIPU_FUNCTIONS, QUIPU_FUNCTIONS, dot};
 #undef QUIPU_FUNCTIONS
 
