@@ -74,6 +74,11 @@ class Items final : public Generator {
 class Map final : public Generator {
  public:
   using Generator::Generator;
+  void clear() noexcept override {
+    path_ = {};
+    fallback_ = name_ = Value();
+    Generator::clear();
+  }
 
  private:
   void start() override {
@@ -119,6 +124,11 @@ template <bool kWanted, bool kByAttribute>
 class Select final : public Generator {
  public:
   using Generator::Generator;
+  void clear() noexcept override {
+    path_ = {};
+    name_ = Value();
+    Generator::clear();
+  }
 
  private:
   void start() override {
@@ -165,6 +175,7 @@ class Unique final : public Generator {
  public:
   using Generator::Generator;
   void clear() noexcept override {
+    path_ = {};
     seen_ = Value();
     Generator::clear();
   }
