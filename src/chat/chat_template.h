@@ -10,17 +10,15 @@
 
 #include "base/result.h"
 #include "chat/jinja.h"
+#include "chat/message.h"
 
 namespace quipu {
-
-struct Message {
-  std::string role;
-  std::string content;
-};
 
 struct RenderOptions {
   bool add_generation_prompt = true;  // ends with the beginning of an answer
   int64_t now_unix = 0;               // seconds since 1970, UTC; strftime_now tells the local time of it
+  const nlohmann::ordered_json* tools = nullptr;  // as in a request; null: none
+  Think think = {};                               // given: enable_thinking, and with a level reasoning_effort
 };
 
 class ChatTemplate {
@@ -30,7 +28,7 @@ class ChatTemplate {
   static Result<ChatTemplate> create(std::string source, std::string bos, std::string eos);
 
   // What the template itself refuses (a system message, roles out of order) is kInvalidArgument with its own
-  // words.
+  // words. So are tools and tool calls that are nested too deeply.
   Result<std::string> render(std::span<const Message> messages, const RenderOptions& options) const;
 
  private:

@@ -63,6 +63,39 @@ TEST(ChatTemplate, WhatTheTemplateSees) {
       "<s></s> True True True False 4 {\"role\": \"system\", \"content\": \"Be brief.\"} 2025-07-04 11:05");
 }
 
+TEST(ChatTemplate, ToolsThinkingAndTheRestOfAMessage) {
+  using Json = nlohmann::ordered_json;
+  std::vector<Message> messages = {{"assistant", "", "hm"}, {"tool", "4"}, {"user", "x"}};
+  messages[0].tool_calls = Json::parse(
+      R"([{"function": {"index": 0, "name": "f", "arguments": {"z": 1, "a": "<"}}, "id": "c1"}])");
+  messages[1].tool_name = "f";
+  messages[1].tool_call_id = "c1";
+  const auto all = ChatTemplate::create("{{ messages | tojson }}", "", "");
+  ASSERT_TRUE(all);
+  EXPECT_EQ(
+      all->render(messages, {}).value(),
+      R"([{"role": "assistant", "content": "", "reasoning_content": "hm", "thinking": "hm", )"
+      R"("tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": {"z": 1, "a": "<"}}}]}, )"
+      R"({"role": "tool", "content": "4", "name": "f", "tool_name": "f", "tool_call_id": "c1"}, )"
+      R"({"role": "user", "content": "x"}])");
+
+  const auto flags = ChatTemplate::create(
+      "{{ tools | tojson }} {{ enable_thinking is defined }} {{ enable_thinking }} {{ reasoning_effort }}",
+      "", "");
+  ASSERT_TRUE(flags);
+  const Json tools = Json::parse(R"([{"type": "function", "function": {"name": "f", "b": 1, "a": 2}}])");
+  EXPECT_EQ(flags->render({}, {.tools = &tools, .think = Think::at("high")}).value(),
+            R"([{"type": "function", "function": {"name": "f", "b": 1, "a": 2}}] True True high)");
+  EXPECT_EQ(flags->render({}, {.think = Think::yes()}).value(), "null True True ");
+  EXPECT_EQ(flags->render({}, {.think = Think::off()}).value(), "null True False ");
+  EXPECT_EQ(flags->render({}, {}).value(), "null False  ");
+  const Json none = Json::array();
+  EXPECT_EQ(flags->render({}, {.tools = &none}).value(), "null False  ");
+
+  const Json deep = Json::parse(std::string(10'000, '[') + std::string(10'000, ']'));
+  EXPECT_EQ(flags->render({}, {.tools = &deep}).error().code, Code::kInvalidArgument);
+}
+
 TEST(ChatTemplate, WhatItRefusesIsSaidInItsOwnWords) {
   const auto t = ChatTemplate::create(template_of("google-gemma-2-2b-it.jinja"), "<bos>", "<eos>");
   ASSERT_TRUE(t);

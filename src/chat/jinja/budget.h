@@ -8,34 +8,18 @@
 
 #include "chat/jinja.h"
 #include "chat/jinja/failure.h"
+#include "chat/native_stack.h"
 
 namespace quipu::jinja {
 
 class Budget {
  public:
-  // The native stack that parsing and rendering may use. Worker threads may have as little as 512 KB and
-  // their callers need some of it; AddressSanitizer's frames are several times as large, and its builds run
-  // on 8 MB stacks.
-#if defined(__SANITIZE_ADDRESS__)
-  static constexpr size_t kStackBytes = 2u << 20;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-  static constexpr size_t kStackBytes = 2u << 20;
-#else
-  static constexpr size_t kStackBytes = 256u << 10;
-#endif
-#else
-  static constexpr size_t kStackBytes = 256u << 10;
-#endif
   // All values alive at once may take this many times the limit for one of them.
   static constexpr uint64_t kLiveFactor = 4;
   // Bytes that one step may copy or search: about what an evaluated node costs.
   static constexpr uint64_t kBytesPerStep = 64;
 
-  Budget(const Limits& limits, int max_depth)
-      : limits_(limits),
-        max_depth_(max_depth),
-        stack_base_(reinterpret_cast<uintptr_t>(__builtin_frame_address(0))) {}
+  Budget(const Limits& limits, int max_depth) : limits_(limits), max_depth_(max_depth) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 
@@ -61,9 +45,7 @@ class Budget {
   void drop(uint64_t bytes) noexcept { live_ -= bytes < live_ ? bytes : live_; }
 
   void check_stack() const {
-    const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
-    const uintptr_t used = here < stack_base_ ? stack_base_ - here : here - stack_base_;
-    if (used > kStackBytes) [[unlikely]]
+    if (stack_.exhausted()) [[unlikely]]
       too_deep();
   }
   void enter() {
@@ -82,7 +64,7 @@ class Budget {
 
   const Limits limits_;
   const int max_depth_;
-  const uintptr_t stack_base_;
+  const NativeStack stack_;
   uint64_t steps_ = 0;
   uint64_t live_ = 0;
   int depth_ = 0;
