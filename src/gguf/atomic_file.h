@@ -1,8 +1,12 @@
 // A file that appears under its name complete or not at all: written without a name (or, where the file
-// system has no such files, beside it), synced, renamed. Without commit() nothing is left behind.
+// system has no such files, under a temporary one), synced, renamed. Without commit() nothing is left behind.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -12,19 +16,37 @@ namespace quipu::gguf {
 
 class AtomicFile {
  public:
-  static Result<AtomicFile> create(const std::string& path);
+  struct Options {
+    std::optional<mode_t> mode;  // exactly this; without it what the process's mask leaves of 0666
+    // Called between the steps of writing: tests end the process there.
+    std::function<void()> step;
+  };
+
+  static Result<AtomicFile> create(const std::string& path) { return create(path, path + ".part", {}); }
+  // A file whose name is known only when it is complete. `stem`: what temporary names begin with; they have
+  // to lie in the same file system as the final one.
+  static Result<AtomicFile> create_unnamed(const std::string& stem, Options options) {
+    return create({}, stem, std::move(options));
+  }
   AtomicFile() = default;
   ~AtomicFile();
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&& other) noexcept;
 
   Result<void> append(std::span<const std::byte> bytes);
-  Result<void> commit();  // replaces what stood under the name
+  // Replaces what stood under the name.
+  Result<void> commit() { return commit_as(path_); }
+  Result<void> commit_as(const std::string& path);
 
  private:
-  Result<void> name();
+  static Result<AtomicFile> create(const std::string& path, const std::string& stem, Options options);
+  Result<void> name(const std::string& path);
+  void step() const {
+    if (options_.step) options_.step();
+  }
 
-  std::string path_, temporary_;  // temporary_ is empty as long as the file has no name
+  std::string path_, stem_, temporary_;  // temporary_ is empty as long as the file has no name
+  Options options_;
   int fd_ = -1;
 };
 
