@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "http/request_parser.h"
@@ -33,13 +34,17 @@ std::string all_of(const Headers& headers) {
 std::vector<std::string> requests_in(std::string_view bytes, size_t step) {
   std::vector<std::string> found;
   std::string in;
-  auto parser = std::make_unique<RequestParser>(
-      RequestParser::Limits{.header_bytes = kHeaderBytes, .body_bytes = kBodyBytes});
+  auto parser = std::make_unique<RequestParser>(kHeaderBytes);
+  bool chosen = false;
   while (!bytes.empty()) {
     in.append(bytes.substr(0, step));
     bytes.remove_prefix(std::min(step, bytes.size()));
     while (!in.empty()) {
       in.erase(0, parser->feed(in));
+      if (!parser->failed() && parser->header_done() && !std::exchange(chosen, true)) {
+        parser->choose_body(kBodyBytes);
+        if (!parser->failed() && !parser->done()) continue;
+      }
       if (parser->failed()) {
         require(parser->status() >= 400 && !parser->problem().empty());
         return found;
@@ -49,8 +54,8 @@ std::vector<std::string> requests_in(std::string_view bytes, size_t step) {
       const Request r = parser->take();
       require(r.body.size() <= kBodyBytes && all_of(r.headers).size() <= kHeaderBytes);
       found.push_back(r.method + " " + r.target + "\n" + all_of(r.headers) + "\n" + r.body);
-      parser = std::make_unique<RequestParser>(
-          RequestParser::Limits{.header_bytes = kHeaderBytes, .body_bytes = kBodyBytes});
+      parser = std::make_unique<RequestParser>(kHeaderBytes);
+      chosen = false;
     }
   }
   return found;

@@ -1,10 +1,14 @@
 #include "cli/local_runner.h"
 
+#include <poll.h>
+
+#include <chrono>
 #include <optional>
 #include <utility>
 
 #include "cli/render.h"
 #include "cli/report.h"
+#include "fleet/failure.h"
 #include "http/client.h"
 
 namespace quipu::cli {
@@ -12,13 +16,15 @@ namespace quipu::cli {
 namespace {
 
 constexpr int kOk = 200;
+// A runner's output and its connections end a moment before its process does.
+constexpr std::chrono::milliseconds kEndPatience{500};
 
-http::Endpoint endpoint_of(const RunnerProcess& process) {
+http::Endpoint endpoint_of(const fleet::RunnerProcess& process) {
   return {.path = process.socket_path(), .host = {}, .port = 0};
 }
 
 Error refusal(int status, const Json& body) {
-  return runner_error(body, fmt::format("the runner answered with status {}", status));
+  return fleet::failure_of(body, fmt::format("the runner answered with status {}", status));
 }
 
 // The lines of an answer: pieces of text, then exactly one that says how it ended.
@@ -34,7 +40,7 @@ class AnswerLines {
       return false;
     }
     if (line.contains("error")) {
-      last_ = std::unexpected(runner_error(line, "the runner failed"));
+      last_ = std::unexpected(fleet::failure_of(line, "the runner failed"));
     } else if (line.contains("done")) {
       last_ = std::move(line);
     } else if (line.contains("text") && line["text"].is_string()) {
@@ -57,18 +63,47 @@ class AnswerLines {
 }  // namespace
 
 Result<void> LocalRunner::ensure_running() {
-  if (process_ != nullptr && !process_->death(0)) return {};
-  process_.reset();
+  if (process_ != nullptr && !process_->ended()) return {};
+  QUIPU_ASSIGN(process_, fleet::RunnerProcess::spawn(options_));
+  Result<void> ready = wait_until_ready();
+  if (!ready) process_.reset();
+  return ready;
+}
+
+Result<void> LocalRunner::wait_until_ready() {
   Spinner spinner(console_, "");
-  QUIPU_ASSIGN(process_, RunnerProcess::start(options_, console_.signals(), [&] { spinner.tick(); }));
-  load_ns_ = process_->load_ns();
-  return {};
+  while (true) {
+    switch (console_.signals().wait(process_->output(), POLLIN, 100)) {
+      case SignalWatch::Wake::kTimeout:
+        spinner.tick();
+        continue;
+      case SignalWatch::Wake::kSignal:
+        if (console_.signals().take_interrupt()) return error(Code::kCancelled, "interrupted");
+        continue;
+      case SignalWatch::Wake::kReady:
+        break;
+    }
+    if (auto said = process_->read_output()) {
+      if (*said) {
+        load_ns_ = (*said)->load_ns;
+        return {};
+      }
+      fleet::Failure why = std::move(*said).error();  // where the model does not fit: what needs how much
+      why.table.erase(why.table.find_last_not_of('\n') + 1);
+      if (!why.table.empty()) why.message += "\n" + why.table;
+      return std::unexpected(std::move(why));
+    }
+    if (process_->output_closed()) {
+      const bool ended = process_->wait(kEndPatience);
+      return error(Code::kUnavailable, "{}",
+                   ended ? process_->ending() : "the runner closed its output before it was ready");
+    }
+  }
 }
 
 Error LocalRunner::explained(Error e) {
   if (e.code == Code::kCancelled || process_ == nullptr) return e;
-  // A connection breaks a moment before the process is gone.
-  if (const auto why = process_->death(500)) return {Code::kUnavailable, *why, {}};
+  if (process_->wait(kEndPatience)) return {Code::kUnavailable, process_->ending(), {}};
   return e;
 }
 

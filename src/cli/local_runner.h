@@ -5,13 +5,14 @@
 
 #include "cli/console.h"
 #include "cli/runner_connection.h"
-#include "cli/runner_process.h"
+#include "fleet/runner_process.h"
 
 namespace quipu::cli {
 
 class LocalRunner : public RunnerConnection {
  public:
-  LocalRunner(RunnerOptions options, Console& console) : options_(std::move(options)), console_(console) {}
+  LocalRunner(fleet::RunnerOptions options, Console& console)
+      : options_(std::move(options)), console_(console) {}
 
   // Loads the model unless that is done, with a spinner on a terminal.
   Result<void> ensure_running();
@@ -25,9 +26,12 @@ class LocalRunner : public RunnerConnection {
   // The error of a request, or what became of the runner where that explains it.
   Error explained(Error e);
 
-  RunnerOptions options_;
+  // kCancelled: a signal came.
+  Result<void> wait_until_ready();
+
+  fleet::RunnerOptions options_;
   Console& console_;
-  std::unique_ptr<RunnerProcess> process_;
+  std::unique_ptr<fleet::RunnerProcess> process_;
   int64_t load_ns_ = 0;
 };
 

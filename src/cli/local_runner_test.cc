@@ -37,19 +37,22 @@ class LocalRunnerTest : public testing::Test {
     fs::remove_all(folder_);
   }
 
+  void program(const std::string& script) {
+    const fs::path path = folder_ / "program";
+    std::ofstream(path) << "#!/bin/sh\n" << script << "\n";
+    fs::permissions(path, fs::perms::owner_all);
+  }
+
   // then: what the process does once it is ready.
   LocalRunner& start(http::Handler handler, const std::string& then = kStaysAlive) {
     const http::Endpoint at{.path = folder_ / "real", .host = {}, .port = 0};
     auto server = http::Server::listen(at, {}, std::move(handler));
     EXPECT_TRUE(server) << server.error().message;
     server_ = std::move(*server);
-    const fs::path program = folder_ / "program";
-    std::ofstream(program) << "#!/bin/sh\necho x >> " << (folder_ / "starts").string() << "\nln -s "
-                           << at.path << " \"$5\"\necho '{\"ready\":true,\"load_ns\":1234}'\n"
-                           << then << "\n";
-    fs::permissions(program, fs::perms::owner_all);
-    RunnerOptions options;
-    options.program = program;
+    program("echo x >> " + (folder_ / "starts").string() + "\nln -s " + at.path +
+            " \"$5\"\necho '{\"ready\":true,\"load_ns\":1234}'\n" + then);
+    fleet::RunnerOptions options;
+    options.program = folder_ / "program";
     options.model = "m.gguf";
     runner_ = std::make_unique<LocalRunner>(options, console_.console());
     return *runner_;
@@ -216,6 +219,34 @@ TEST_F(LocalRunnerTest, CancellingHangsUp) {
   while (gone != 2) usleep(1000);
   EXPECT_EQ(starts(), 1);
   server_.reset();
+}
+
+TEST_F(LocalRunnerTest, ASignalEndsALoad) {
+  raise(SIGINT);  // it waits, blocked, until somebody looks
+  LocalRunner& runner = start([](const std::shared_ptr<Exchange>&) {});
+  program("exec sleep 60");
+  const auto started = runner.ensure_running();
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code, Code::kCancelled);
+  for (const auto& entry : fs::directory_iterator(folder_))
+    EXPECT_FALSE(entry.is_directory()) << entry.path();
+}
+
+TEST_F(LocalRunnerTest, ExplainsWhyTheModelIsNotLoaded) {
+  LocalRunner& runner = start([](const std::shared_ptr<Exchange>&) {});
+  program(
+      R"(printf '%s\n' '{"ready":false,"error":"too large","code":"out_of_memory","plan":{},"table":"a\nb\n\n"}'; exit 1)");
+  const auto refused = runner.ensure_running();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kOutOfMemory);
+  EXPECT_EQ(refused.error().message, "too large\na\nb");
+  program("kill -9 $$");
+  EXPECT_EQ(runner.ensure_running().error().message,
+            "the runner was killed by signal 9 (Killed); the system may have run out of memory");
+  program("exit 7");
+  EXPECT_EQ(runner.ensure_running().error().message, "the runner ended unexpectedly with status 7");
+  program("echo nonsense");
+  EXPECT_EQ(runner.ensure_running().error().code, Code::kInternal);
 }
 
 TEST_F(LocalRunnerTest, ASignalEndsAGet) {

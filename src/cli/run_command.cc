@@ -91,8 +91,8 @@ class Run {
     return code;
   }
 
-  RunnerOptions runner_options() const {
-    RunnerOptions o;
+  fleet::RunnerOptions runner_options() const {
+    fleet::RunnerOptions o;
     o.model = arguments_.model;
     o.num_ctx = number_of(arguments_.options, "num_ctx");
     o.threads = number_of(arguments_.options, "num_thread");

@@ -26,7 +26,4 @@ class RunnerConnection {
   virtual int64_t take_load_ns() = 0;
 };
 
-// The error of a runner's answer: {"error":"one sentence","code":"snake_case"}.
-Error runner_error(const Json& body, std::string_view otherwise);
-
 }  // namespace quipu::cli

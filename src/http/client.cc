@@ -18,20 +18,21 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kIdleInterval{100};
 constexpr size_t kReadBytes = 64 << 10;
+constexpr size_t kUploadBytes = 256 << 10;  // at once
 
 bool is_visible(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](unsigned char c) { return c > ' ' && c != 0x7f; });
 }
 
-Result<std::string> head_of(const Request& request, const Endpoint& endpoint) {
+Result<std::string> head_of(const Request& request, uint64_t body_bytes, const Endpoint& endpoint) {
   if (!is_visible(request.method) || !is_visible(request.target)) {
     return error(Code::kInvalidArgument, "'{} {}' cannot be requested", request.method, request.target);
   }
   std::string head = fmt::format("{} {} HTTP/1.1\r\n", request.method, request.target);
   if (!request.headers.contains("Host")) head += fmt::format("Host: {}\r\n", endpoint.host_header());
   append_header_lines(head, request.headers);
-  if (!request.body.empty() || (request.method != "GET" && request.method != "HEAD")) {
-    head += fmt::format("Content-Length: {}\r\n", request.body.size());
+  if (body_bytes > 0 || (request.method != "GET" && request.method != "HEAD")) {
+    head += fmt::format("Content-Length: {}\r\n", body_bytes);
   }
   head += "Connection: close\r\n\r\n";
   return head;
@@ -65,6 +66,32 @@ class Call {
     return true;
   }
 
+  // The same for an upload.
+  Result<bool> write(const Upload& upload) {
+    std::string buffer(static_cast<size_t>(std::min<uint64_t>(upload.bytes, kUploadBytes)), '\0');
+    for (uint64_t sent = 0; sent < upload.bytes;) {
+      QUIPU_TRY(idle());
+      switch (wait_ready(fd_.get(), POLLIN, milliseconds(0), waiting_.cancel)) {
+        case Ready::kReady:
+          return false;
+        case Ready::kCancelled:
+          return error(Code::kCancelled, "cancelled");
+        case Ready::kTimeout:
+          break;
+      }
+      const auto most = static_cast<size_t>(std::min<uint64_t>(upload.bytes - sent, buffer.size()));
+      QUIPU_ASSIGN(const size_t n, upload.read({buffer.data(), most}));
+      if (n == 0 || n > most)
+        return error(Code::kIo, "the body ended after {} of {} bytes", sent, upload.bytes);
+      last_move_ = steady_clock::now();  // reading may have taken a while
+      QUIPU_ASSIGN(const bool taken, write(std::string_view(buffer.data(), n)));
+      if (!taken) return false;
+      sent += n;
+      if (upload.on_sent) upload.on_sent(sent);
+    }
+    return true;
+  }
+
   Result<Response> read(ResponseParser& parser) {
     std::string in, buffer(kReadBytes, '\0');
     for (;;) {
@@ -88,14 +115,17 @@ class Call {
   void called() { last_call_ = steady_clock::now(); }
 
  private:
+  Result<void> idle() {
+    if (!waiting_.on_idle || steady_clock::now() - last_call_ < kIdleInterval) return {};
+    if (!waiting_.on_idle()) return error(Code::kCancelled, "cancelled");
+    called();
+    return {};
+  }
+
   Result<void> wait(short events) {
     for (;;) {
+      QUIPU_TRY(idle());
       const auto now = steady_clock::now();
-      if (waiting_.on_idle && now - last_call_ >= kIdleInterval) {
-        if (!waiting_.on_idle()) return error(Code::kCancelled, "cancelled");
-        called();
-        continue;  // it may have taken a while
-      }
       const bool for_ever = silence_ < milliseconds(0);
       auto time = for_ever ? milliseconds(-1) : std::chrono::ceil<milliseconds>(last_move_ + silence_ - now);
       if (!for_ever && time <= milliseconds(0)) {
@@ -124,9 +154,11 @@ class Call {
 
 }  // namespace
 
-Result<Response> Client::exchange(const Request& request, const FunctionRef<bool(std::string_view)>* on_piece,
+Result<Response> Client::exchange(const Request& request, const Upload* upload,
+                                  const FunctionRef<bool(std::string_view)>* on_piece,
                                   const Waiting& waiting) const {
-  QUIPU_ASSIGN(const std::string head, head_of(request, endpoint_));
+  const uint64_t body_bytes = upload != nullptr ? upload->bytes : request.body.size();
+  QUIPU_ASSIGN(const std::string head, head_of(request, body_bytes, endpoint_));
   QUIPU_ASSIGN(Fd fd, connect_to(endpoint_, options_.connect_timeout, waiting.cancel));
   Call call(std::move(fd), options_.silence_timeout, waiting);
   const auto counted = [&](std::string_view piece) {
@@ -138,7 +170,7 @@ Result<Response> Client::exchange(const Request& request, const FunctionRef<bool
                         request.method == "HEAD", on_piece == nullptr ? nullptr : &piece_sink);
   const auto talk = [&]() -> Result<Response> {
     QUIPU_ASSIGN(const bool all, call.write(head));
-    if (all) QUIPU_TRY(call.write(request.body));
+    if (all) QUIPU_TRY(upload != nullptr ? call.write(*upload) : call.write(request.body));
     return call.read(parser);
   };
   Result<Response> answer = talk();
@@ -148,12 +180,16 @@ Result<Response> Client::exchange(const Request& request, const FunctionRef<bool
 }
 
 Result<Response> Client::send(const Request& request, const Waiting& waiting) const {
-  return exchange(request, nullptr, waiting);
+  return exchange(request, nullptr, nullptr, waiting);
+}
+
+Result<Response> Client::upload(const Request& request, const Upload& body, const Waiting& waiting) const {
+  return exchange(request, &body, nullptr, waiting);
 }
 
 Result<Response> Client::stream(const Request& request, FunctionRef<bool(std::string_view)> on_piece,
                                 const Waiting& waiting) const {
-  return exchange(request, &on_piece, waiting);
+  return exchange(request, nullptr, &on_piece, waiting);
 }
 
 Result<Response> Client::stream_lines(const Request& request, FunctionRef<bool(std::string_view)> on_line,

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "http/endpoint.h"
 #include "http/message.h"
+#include "http/upload.h"
 
 namespace quipu::http {
 
@@ -25,8 +26,9 @@ struct ClientOptions {
 
 // What may end a request before its time; the result is kCancelled then.
 struct Waiting {
-  int cancel = -1;                // a descriptor that becomes readable
-  std::function<bool()> on_idle;  // called about every 100 ms while nothing comes; false ends the request
+  int cancel = -1;  // a descriptor that becomes readable
+  // Called about every 100 ms while nothing comes, and while an upload is sent; false ends the request.
+  std::function<bool()> on_idle = {};
 };
 
 // Errors: kUnavailable (the other side is not there, went away or fell silent), kIo (it does not speak HTTP,
@@ -42,6 +44,9 @@ class Client {
   // Content-Length, Connection and, unless given, Host are added.
   Result<Response> send(const Request& request, const Waiting& waiting = {}) const;
 
+  // With `body` in place of the request's own. An answer that comes before all is sent ends it.
+  Result<Response> upload(const Request& request, const Upload& body, const Waiting& waiting = {}) const;
+
   // A successful (2xx) answer's body goes to on_piece as it comes; false ends the request. Any other answer
   // is returned whole.
   Result<Response> stream(const Request& request, FunctionRef<bool(std::string_view piece)> on_piece,
@@ -52,7 +57,8 @@ class Client {
                                 const Waiting& waiting = {}) const;
 
  private:
-  Result<Response> exchange(const Request& request, const FunctionRef<bool(std::string_view)>* on_piece,
+  Result<Response> exchange(const Request& request, const Upload* upload,
+                            const FunctionRef<bool(std::string_view)>* on_piece,
                             const Waiting& waiting) const;
 
   Endpoint endpoint_;

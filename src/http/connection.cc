@@ -20,8 +20,12 @@ using std::chrono::milliseconds;
 // How long the last answer has to reach a client that is still sending: closing earlier would destroy it on
 // its way.
 constexpr milliseconds kLingerTime{2'000};
+// More of a body that nobody wants is not read: a new connection is cheaper.
+constexpr uint64_t kMostDiscarded = 256 << 10;
 // While a client's early requests fill the buffer nothing is read, and its end is seen only by asking.
 constexpr milliseconds kFullInputCheck{500};
+
+constexpr const char* kSinkFailed = "the body could not be taken";
 
 // Of the exception being handled.
 std::string what_was_thrown() {
@@ -53,6 +57,7 @@ Connection::Connection(ConnectionContext& context, Socket socket)
 
 Connection::~Connection() {
   if (exchange_) exchange_->detach();
+  if (queue_) queue_->abandon();
 }
 
 void Connection::start() {
@@ -67,7 +72,7 @@ void Connection::refuse() {
 }
 
 void Connection::wind_down() {
-  if (state_ == State::kRequest) close();
+  if (state_ == State::kRequest || state_ == State::kStoring) close();
 }
 
 void Connection::close() {
@@ -76,6 +81,7 @@ void Connection::close() {
   clear_deadline();
   error_code ignored;
   socket_.close(ignored);
+  drop_sink();
   if (const auto exchange = std::exchange(exchange_, nullptr)) {
     exchange->detach();
     try {
@@ -93,8 +99,13 @@ bool Connection::input_full() const {
   return state_ == State::kAnswering && in_.size() >= context_.options.max_header_bytes;
 }
 
+// The sink is behind. on_sink() goes on.
+bool Connection::input_paused() const {
+  return state_ == State::kStoring || (state_ == State::kRequest && queue_ && queue_->full());
+}
+
 void Connection::watch() {
-  if (watching_ || eof_ || state_ == State::kClosed) return;
+  if (watching_ || eof_ || state_ == State::kClosed || input_paused()) return;
   if (input_full()) return watch_full_input();
   watching_ = true;
   socket_.async_wait(Socket::wait_read, guarded([this](error_code) {
@@ -109,7 +120,7 @@ void Connection::on_readable() {
   if (ec == asio::error::would_block || ec == asio::error::interrupted) return watch();
   if (ec == asio::error::eof) return on_end_of_input();
   if (ec) return close();
-  if (state_ == State::kRequest || state_ == State::kAnswering) in_.append(context_.scratch.data(), n);
+  if (state_ != State::kFailing && state_ != State::kLingering) in_.append(context_.scratch.data(), n);
   if (state_ == State::kRequest) parse();
   watch();
 }
@@ -126,54 +137,146 @@ void Connection::parse() {
     if (!parser_) {
       while (in_.starts_with("\r\n")) in_.erase(0, 2);  // some clients put an empty line behind a body
       if (in_.empty()) return;
-      const ServerOptions& o = context_.options;
-      parser_ = std::make_unique<RequestParser>(
-          RequestParser::Limits{.header_bytes = o.max_header_bytes, .body_bytes = o.max_body_bytes});
-      set_deadline(o.header_timeout);
+      parser_ = std::make_unique<RequestParser>(context_.options.max_header_bytes);
+      invited_ = false;
+      set_deadline(context_.options.header_timeout);
     }
+    if (input_paused()) return clear_deadline();  // it is not the client that is late
     const bool had_header = parser_->header_done();
     in_.erase(0, parser_->feed(in_));
+    if (!had_header && parser_->header_done() && !parser_->failed()) {
+      admit();
+      if (state_ != State::kRequest) return;
+    }
     if (parser_->failed()) return fail(parser_->status(), parser_->problem());
     if (parser_->done()) {
-      dispatch();
-      continue;
-    }
-    if (parser_->header_done()) {
+      if (std::exchange(discarding_, false)) {
+        parser_.reset();
+        set_deadline(context_.options.idle_timeout);
+      } else {
+        dispatch();
+      }
+    } else if (!parser_->header_done()) {
+      return;
+    } else if (had_header || in_.empty()) {
       set_deadline(context_.options.body_timeout);
-      if (!had_header && parser_->expects_continue() && in_.empty()) send_continue();
+      if (!had_header && parser_->expects_continue()) send_continue();
+      if (input_paused()) clear_deadline();
+      return;
     }
-    return;
   }
 }
 
+void Connection::admit() {
+  Admission admission;
+  if (context_.options.admit) {
+    try {
+      admission = context_.options.admit(parser_->head());
+    } catch (...) {
+      spdlog::error("the admission of a request threw: {}", what_was_thrown());
+      return fail(500, "the request could not be read");
+    }
+  }
+  if (admission.answer) return answer_early(std::move(admission.answer));
+  const uint64_t limit =
+      admission.max_body_bytes > 0 ? admission.max_body_bytes : context_.options.max_body_bytes;
+  if (!admission.sink) return parser_->choose_body(limit);
+  sink_ = std::move(admission.sink);
+  queue_ =
+      std::make_shared<BodyQueue>(sink_, context_.post_work, [&io = context_.io, weak = weak_from_this()] {
+        asio::post(io, [weak] {
+          if (const auto self = weak.lock()) self->guarded([self] { self->on_sink(); })();
+        });
+      });
+  parser_->choose_body(limit, [this](std::string_view piece) {
+    if (queue_) queue_->push(piece);
+  });
+}
+
 void Connection::send_continue() {
+  invited_ = true;
   out_ = {.front = "HTTP/1.1 100 Continue\r\n\r\n", .data = {}, .back = {}};
   write();
 }
 
+void Connection::on_sink() {
+  if (!queue_ || (state_ != State::kRequest && state_ != State::kStoring)) return;
+  if (queue_->failed()) return fail(500, kSinkFailed);
+  if (queue_->refused()) {
+    answer_early(std::nullopt);
+  } else if (state_ == State::kStoring) {
+    if (queue_->empty()) dispatch();
+  } else if (!watching_ && !queue_->full()) {
+    parse();
+  }
+  watch();
+}
+
+void Connection::drop_sink() {
+  sink_.reset();
+  if (const auto queue = std::exchange(queue_, nullptr)) queue->abandon();
+}
+
+// The whole request is in.
 void Connection::dispatch() {
+  if (queue_ && queue_->failed()) return fail(500, kSinkFailed);
+  if (queue_ && !queue_->empty()) {
+    state_ = State::kStoring;
+    return clear_deadline();
+  }
   Request request = parser_->take();
+  begin_exchange(std::move(request));
+  parser_.reset();
+  call_handler();
+}
+
+// With `answer` or by the handler, while some of the request's body is still to come.
+void Connection::answer_early(std::optional<Response> answer) {
+  const std::optional<uint64_t> rest = parser_->rest_of_body();
+  // A client that waits to be told to go on may, or may not, send the body after this answer.
+  const bool uninvited = parser_->expects_continue() && !invited_ && in_.empty();
+  const bool discard = rest && *rest <= kMostDiscarded && (*rest == 0 || !uninvited);
+  begin_exchange(parser_->take());
+  if (!discard) keep_alive_ = false;
+  discarding_ = discard && *rest > 0;
+  if (discarding_)
+    parser_->discard_body();
+  else
+    parser_.reset();
+  if (answer) {
+    exchange_->respond(std::move(*answer));
+    pump();
+  } else {
+    call_handler();
+  }
+}
+
+void Connection::begin_exchange(Request request) {
   keep_alive_ = parser_->keep_alive();
   encoder_.emplace(parser_->http11(), request.method == "HEAD");
-  parser_.reset();
   state_ = State::kAnswering;
   clear_deadline();
   if (writing_)
     set_deadline(context_.options.write_timeout);  // a "100 Continue" that the client has not taken
 
   woken_ = false;
-  exchange_ = std::make_shared<ExchangeState>(std::move(request), context_.options.stream_queue_bytes,
-                                              std::this_thread::get_id(), [this] {
-                                                // Any thread, with the exchange's lock held: detach() waits
-                                                // for it, so `this` is there.
-                                                if (woken_.exchange(true)) return;
-                                                asio::post(context_.io, [weak = weak_from_this()] {
-                                                  if (const auto self = weak.lock()) {
-                                                    self->woken_ = false;
-                                                    self->guarded([self] { self->pump(); })();
-                                                  }
-                                                });
-                                              });
+  const auto wake = [this] {
+    // Any thread, with the exchange's lock held: detach() waits for it, so `this` is there.
+    if (woken_.exchange(true)) return;
+    asio::post(context_.io, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) {
+        self->woken_ = false;
+        self->guarded([self] { self->pump(); })();
+      }
+    });
+  };
+  exchange_ =
+      std::make_shared<ExchangeState>(std::move(request), std::exchange(sink_, nullptr),
+                                      context_.options.stream_queue_bytes, std::this_thread::get_id(), wake);
+  drop_sink();
+}
+
+void Connection::call_handler() {
   try {
     context_.handler(std::make_shared<Exchange>(exchange_));
   } catch (...) {
@@ -201,10 +304,12 @@ void Connection::pump() {
 
 void Connection::write() {
   writing_ = true;
-  // For as long as a request comes in, its own deadline holds.
+  // For as long as a request comes in, its own deadline holds. (All there is to write then is "100
+  // Continue".)
   const auto progress = [this](error_code ec, size_t) -> size_t {
     constexpr size_t kMostAtOnce = 64 << 10;
-    if (!ec && state_ != State::kRequest) set_deadline(context_.options.write_timeout);
+    if (!ec && state_ != State::kRequest && state_ != State::kStoring)
+      set_deadline(context_.options.write_timeout);
     return ec ? 0 : kMostAtOnce;
   };
   const std::array<asio::const_buffer, 3> pieces = {asio::buffer(out_.front), asio::buffer(out_.data),
@@ -247,7 +352,7 @@ void Connection::end_answer() {
   }
   if (!encoder_->keep_alive() || context_.stopping) return linger();
   state_ = State::kRequest;
-  set_deadline(context_.options.idle_timeout);
+  set_deadline(discarding_ ? context_.options.body_timeout : context_.options.idle_timeout);
   parse();
   if (eof_ && state_ == State::kRequest) return close();
   watch();
@@ -262,6 +367,7 @@ void Connection::fail(int status, std::string_view sentence) {
   AnswerEncoder::Bytes bytes = encoder.encode(std::move(step), false);
   failure_ = bytes.front + bytes.data;
   parser_.reset();  // the sentence may have been its own
+  drop_sink();
   in_ = {};
   if (writing_) {
     set_deadline(context_.options.write_timeout);
@@ -299,7 +405,7 @@ void Connection::clear_deadline() {
 void Connection::on_deadline() {
   switch (state_) {
     case State::kRequest:
-      if (!parser_) return close();
+      if (!parser_ || discarding_) return close();
       return fail(
           408, parser_->header_done() ? "the body did not come in time" : "the header did not come in time");
     case State::kAnswering:

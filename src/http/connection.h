@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "http/answer_encoder.h"
+#include "http/body_queue.h"
 #include "http/exchange_state.h"
 #include "http/request_parser.h"
 #include "http/server.h"
@@ -31,6 +32,7 @@ struct ConnectionContext {
   std::span<char> scratch;  // to read into: an idle connection holds no buffer of its own
   bool stopping = false;    // no answer keeps its connection open any more
   std::function<void(const std::shared_ptr<Connection>&)> on_closed;
+  PostWork post_work;  // to threads that may wait
 };
 
 // It is always waiting for input, whatever else it does: while an answer is being made, that is how it learns
@@ -57,6 +59,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   enum class State {
     kRequest,    // idle, or a request is coming in
+    kStoring,    // a request is in, and its sink has not taken all of the body yet
     kAnswering,  // a request is with the handler, or its answer on the way
     kFailing,    // an answer of our own is on the way, the last one
     kLingering,  // everything is said; what the client still sends is thrown away, for a while
@@ -68,9 +71,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_readable();
   void on_end_of_input();
   void parse();
+  void admit();
   void send_continue();
+  void on_sink();
+  void drop_sink();
   void dispatch();
+  void answer_early(std::optional<Response> answer);
+  void begin_exchange(Request request);
+  void call_handler();
   bool input_full() const;
+  bool input_paused() const;
 
   // Output.
   void pump();
@@ -102,6 +112,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool eof_ = false;                       // the client has closed its sending side
   std::string in_;                         // read and not yet taken by a parser
   std::unique_ptr<RequestParser> parser_;  // of a request that has begun
+  bool invited_ = false;                   // it was told to go on
+  bool discarding_ = false;                // it is answered, and the rest of its body is thrown away
+  std::shared_ptr<BodySink> sink_;         // of that request
+  std::shared_ptr<BodyQueue> queue_;       // in front of the sink
 
   std::shared_ptr<ExchangeState> exchange_;  // the request being answered
   std::optional<AnswerEncoder> encoder_;

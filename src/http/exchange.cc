@@ -4,9 +4,10 @@
 
 namespace quipu::http {
 
-ExchangeState::ExchangeState(Request request, size_t queue_limit, std::thread::id io_thread,
-                             std::function<void()> wake)
+ExchangeState::ExchangeState(Request request, std::shared_ptr<BodySink> sink, size_t queue_limit,
+                             std::thread::id io_thread, std::function<void()> wake)
     : request_(std::move(request)),
+      sink_(std::move(sink)),
       queue_limit_(queue_limit),
       io_thread_(io_thread),
       wake_(std::move(wake)) {}
@@ -142,6 +143,7 @@ Exchange::Exchange(std::shared_ptr<ExchangeState> state) : state_(std::move(stat
 Exchange::~Exchange() { state_->drop(); }
 
 const Request& Exchange::request() const { return state_->request(); }
+const std::shared_ptr<BodySink>& Exchange::sink() const { return state_->sink(); }
 void Exchange::respond(Response response) { state_->respond(std::move(response)); }
 bool Exchange::start(int status, Headers headers) { return state_->start(status, std::move(headers)); }
 Exchange::Push Exchange::try_push(std::string_view chunk) { return state_->push(chunk, false); }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "http/body_sink.h"
 #include "http/message.h"
 
 namespace quipu::http {
@@ -25,6 +26,8 @@ class Exchange {
   Exchange& operator=(const Exchange&) = delete;
 
   const Request& request() const;
+  // Where the body went, if not into the request. It knows itself whether it took all of it.
+  const std::shared_ptr<BodySink>& sink() const;
 
   // The whole answer. Content-Length and Connection are the transport's own; give the rest.
   void respond(Response response);

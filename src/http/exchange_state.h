@@ -16,9 +16,11 @@ class ExchangeState {
  public:
   // wake: tells the connection that there is something to take(); called with the lock held, from any thread, until
   // detach().
-  ExchangeState(Request request, size_t queue_limit, std::thread::id io_thread, std::function<void()> wake);
+  ExchangeState(Request request, std::shared_ptr<BodySink> sink, size_t queue_limit, std::thread::id io_thread,
+                std::function<void()> wake);
 
   const Request& request() const { return request_; }
+  const std::shared_ptr<BodySink>& sink() const { return sink_; }
   void respond(Response response);
   bool start(int status, Headers headers);
   Exchange::Push push(std::string_view chunk, bool wait);
@@ -52,6 +54,7 @@ class ExchangeState {
   void wake_locked();
 
   const Request request_;
+  const std::shared_ptr<BodySink> sink_;
   const size_t queue_limit_;
   const std::thread::id io_thread_;
 

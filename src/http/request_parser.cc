@@ -14,18 +14,21 @@ namespace beast_http = boost::beast::http;
 using boost::beast::error_code;
 using BeastView = boost::beast::string_view;
 
+constexpr const char* kTooLarge = "the body is too large";
+
 std::string_view view(BeastView text) { return {text.data(), text.size()}; }
 
 }  // namespace
 
 class RequestParser::Parser final : public beast_http::basic_parser<true> {
  public:
-  explicit Parser(const Limits& limits) {
-    header_limit(limits.header_bytes);
-    body_limit(limits.body_bytes);
+  explicit Parser(uint32_t limit) {
+    header_limit(limit);
+    body_limit(boost::none);  // until it is chosen
   }
 
   Request request;
+  ToBody to_body;
   bool http11 = false, expects_continue = false;
   int bad_status = 0;  // set by a check of our own, with its sentence
   const char* bad_sentence = "";
@@ -68,14 +71,15 @@ class RequestParser::Parser final : public beast_http::basic_parser<true> {
     if (hosts == 0 && http11) return reject(400, "the Host line is missing", ec);
   }
 
-  size_t on_body_impl(BeastView bytes, error_code&) override {
-    request.body.append(view(bytes));
+  size_t on_body(BeastView bytes) {
+    if (to_body)
+      to_body(view(bytes));
+    else
+      request.body.append(view(bytes));
     return bytes.size();
   }
-  size_t on_chunk_body_impl(uint64_t, BeastView bytes, error_code&) override {
-    request.body.append(view(bytes));
-    return bytes.size();
-  }
+  size_t on_body_impl(BeastView bytes, error_code&) override { return on_body(bytes); }
+  size_t on_chunk_body_impl(uint64_t, BeastView bytes, error_code&) override { return on_body(bytes); }
   // Nothing is reserved for what a Content-Length only promises.
   void on_body_init_impl(const boost::optional<uint64_t>&, error_code&) override {}
   void on_chunk_header_impl(uint64_t, BeastView, error_code&) override {}
@@ -83,10 +87,10 @@ class RequestParser::Parser final : public beast_http::basic_parser<true> {
   void on_response_impl(int, BeastView, int, error_code&) override {}
 };
 
-RequestParser::RequestParser(const Limits& limits)
-    : header_limit_(limits.header_bytes),
-      header_left_(limits.header_bytes),
-      parser_(std::make_unique<Parser>(limits)) {}
+RequestParser::RequestParser(uint32_t header_limit)
+    : header_limit_(header_limit),
+      header_left_(header_limit),
+      parser_(std::make_unique<Parser>(header_limit)) {}
 RequestParser::~RequestParser() = default;
 
 // Beast is shown a window at a time. Whatever has to be whole to be read (the header, one chunk's header, the
@@ -96,6 +100,7 @@ size_t RequestParser::feed(std::string_view bytes) {
   size_t taken = 0;
   while (taken < bytes.size() && !parser_->is_done()) {
     const bool in_header = !parser_->is_header_done();
+    if (!in_header && !body_chosen_) break;
     const size_t window = in_header ? header_left_ : header_limit_;
     const std::string_view rest = bytes.substr(taken, window);
     error_code ec = beast_http::error::need_more;
@@ -112,13 +117,25 @@ size_t RequestParser::feed(std::string_view bytes) {
     } else if (ec == beast_http::error::need_more || ec == beast_http::error::header_limit) {
       fail(431, fmt::format("the header has more than {} bytes", header_limit_));
     } else if (ec == beast_http::error::body_limit) {
-      fail(413, "the body is too large");
+      fail(413, kTooLarge);
     } else {
       fail(400, "malformed request: " + ec.message());
     }
     break;
   }
   return taken;
+}
+
+void RequestParser::choose_body(uint64_t limit, ToBody to) {
+  body_chosen_ = true;
+  parser_->to_body = std::move(to);
+  parser_->body_limit(limit);  // of a chunked body
+  if (parser_->content_length().value_or(0) > limit) fail(413, kTooLarge);
+}
+
+void RequestParser::discard_body() {
+  body_chosen_ = true;
+  parser_->to_body = [](std::string_view) {};
 }
 
 void RequestParser::fail(int status, std::string problem) {
@@ -131,6 +148,12 @@ bool RequestParser::done() const { return !failed() && parser_->is_done(); }
 bool RequestParser::http11() const { return parser_->http11; }
 bool RequestParser::keep_alive() const { return parser_->keep_alive(); }
 bool RequestParser::expects_continue() const { return parser_->expects_continue; }
+const Request& RequestParser::head() const { return parser_->request; }
+std::optional<uint64_t> RequestParser::rest_of_body() const {
+  if (parser_->is_done()) return 0;
+  const auto rest = parser_->content_length_remaining();
+  return rest ? std::optional<uint64_t>(*rest) : std::nullopt;
+}
 Request RequestParser::take() { return std::move(parser_->request); }
 
 }  // namespace quipu::http

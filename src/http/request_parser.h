@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,18 +16,22 @@ namespace quipu::http {
 // Threads: one at a time.
 class RequestParser {
  public:
-  struct Limits {
-    uint32_t header_bytes;
-    uint64_t body_bytes;
-  };
-  explicit RequestParser(const Limits& limits);
+  explicit RequestParser(uint32_t header_limit);
   ~RequestParser();
   RequestParser(const RequestParser&) = delete;
   RequestParser& operator=(const RequestParser&) = delete;
 
   // Takes bytes from the front and returns how many. The rest has to be offered again, with more behind it,
-  // or belongs to the next request (done()). Not after done() or failed().
+  // or belongs to the next request (done()). Behind the header nothing is taken until choose_body(). Not
+  // after done() or failed().
   size_t feed(std::string_view bytes);
+
+  using ToBody = std::function<void(std::string_view piece)>;
+  // After header_done(), once: more than `limit` bytes of body are too many (413, perhaps at once). `to` gets
+  // the body piece by piece; empty: it is kept for take().
+  void choose_body(uint64_t limit, ToBody to = nullptr);
+  // What is still to come of the body goes nowhere. May stand for choose_body().
+  void discard_body();
 
   bool header_done() const;
   bool done() const;
@@ -37,8 +43,10 @@ class RequestParser {
   bool http11() const;
   bool keep_alive() const;
   bool expects_continue() const;
+  const Request& head() const;                   // the request so far
+  std::optional<uint64_t> rest_of_body() const;  // bytes still to come, where the header says it
 
-  Request take();  // after done(), once
+  Request take();  // after header_done(), once; the body is there after done()
 
  private:
   class Parser;
@@ -46,6 +54,7 @@ class RequestParser {
 
   const size_t header_limit_;
   size_t header_left_;
+  bool body_chosen_ = false;
   std::unique_ptr<Parser> parser_;
   int status_ = 0;
   std::string problem_;

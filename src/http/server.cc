@@ -10,8 +10,8 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <cerrno>
-#include <csignal>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -19,6 +19,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/block_signals.h"
 #include "base/log.h"
 #include "http/connection.h"
 #include "http/socket.h"
@@ -36,6 +37,8 @@ constexpr int kAcceptsAtOnce = 64;
 // When the system has no descriptors or memory left, the connection stays in the queue and would be offered
 // at once again.
 constexpr milliseconds kAcceptPause{100};
+// Threads that write to sinks, once there is one: what they wait for is mostly the same disk.
+constexpr size_t kSinkThreads = 4;
 // Connections beyond the limit that are being told so; still more are closed without a word.
 constexpr size_t kMostRefused = 64;
 
@@ -50,21 +53,6 @@ void prepare(int fd, int family) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
-
-// Signals are for the threads that wait for them; those that a fault raises stay with the thread at fault.
-class BlockSignals {
- public:
-  BlockSignals() {
-    sigset_t all;
-    sigfillset(&all);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP}) sigdelset(&all, fault);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~BlockSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
 
 }  // namespace
 
@@ -81,6 +69,10 @@ class Server::Impl {
         timer_(io_),
         work_(io_.get_executor()) {
     context_.on_closed = [this](const std::shared_ptr<Connection>& c) { forget(c); };
+    context_.post_work = [this](std::function<void()> task) {
+      if (!sink_threads_) sink_threads_.emplace(kSinkThreads);  // the first time it is thread_ that asks
+      asio::post(*sink_threads_, std::move(task));
+    };
     wait_for_clients();
   }
   ~Impl() {
@@ -96,6 +88,7 @@ class Server::Impl {
     std::call_once(stopped_, [&] {
       asio::post(io_, [this, grace] { begin_stop(grace); });
       thread_.join();
+      if (sink_threads_) sink_threads_->join();
     });
   }
 
@@ -211,9 +204,11 @@ class Server::Impl {
                              .handler = handler_,
                              .scratch = scratch_,
                              .stopping = false,
-                             .on_closed = {}};
+                             .on_closed = {},
+                             .post_work = {}};
   std::unordered_set<std::shared_ptr<Connection>> connections_;
   size_t n_refused_ = 0;  // of connections_
+  std::optional<asio::thread_pool> sink_threads_;
   std::atomic<size_t> n_connections_ = 0;
   std::thread thread_;
   std::once_flag stopped_;

@@ -16,7 +16,7 @@ namespace quipu::http {
 
 struct ServerOptions {
   uint32_t max_header_bytes = 64 << 10;  // of a request: above, 431
-  uint64_t max_body_bytes = 64 << 20;    // above, 413
+  uint64_t max_body_bytes = 64 << 20;    // of a body that is kept, unless admit says otherwise: above, 413
   // More are answered with 503 and closed. Each needs a file descriptor.
   size_t max_connections = 8192;
   // What one slow reader can make the server hold; hours of an answer's text.
@@ -27,6 +27,9 @@ struct ServerOptions {
   std::chrono::milliseconds idle_timeout{300'000};  // without a request; then closed
   // Data waits and the client takes nothing: then it counts as gone.
   std::chrono::milliseconds write_timeout{60'000};
+
+  // What becomes of each request's body; empty: all are kept.
+  Admit admit = {};
 };
 
 // Called on the server's thread for every complete request; must return soon. The answer may come later, from
