@@ -5,6 +5,8 @@
 
 #include "base/go_json.h"
 #include "base/log.h"
+#include "chat/go_template.h"
+#include "chat/template_detect.h"
 #include "store/create_config.h"
 #include "store/gguf_import.h"
 #include "store/gguf_rewrite.h"
@@ -118,7 +120,7 @@ class Creator {
     QUIPU_ASSIGN(LayerList files, import_files(store_, hold_, *request_.files, ImportAs::kModel, hooks_));
     note_consumed(*request_.files, files);
     layers_.append(std::move(files));
-    detect_template();
+    detect_templates();
     return {};
   }
 
@@ -201,25 +203,23 @@ class Creator {
         consumed_.push_back(*digest);
   }
 
-  void detect_template() {
-    if (!hooks_.detect_template) return;
+  // Files whose own template is a known one get that in Go's language, and its stop texts.
+  void detect_templates() {
     std::vector<DetectedTemplate> detected;
     for (const PlannedLayer& planned : layers_.layers())
       if (planned.facts && !planned.facts->chat_template.empty())
-        if (auto found = hooks_.detect_template(planned.facts->chat_template))
-          detected.push_back(std::move(*found));
+        if (auto found = detect_template(planned.facts->chat_template)) detected.push_back(std::move(*found));
     for (DetectedTemplate& found : detected) {
-      layers_.add_text(media::kTemplate, std::move(found.text), "using autodetected template " + found.name);
+      layers_.add_text(media::kTemplate, std::move(found.go_template),
+                       "using autodetected template " + found.name);
       if (!found.stop.empty()) layers_.add_text(media::kParams, go_json(json{{"stop", found.stop}}) + "\n");
     }
   }
 
   Result<void> add_texts() {
     if (!request_.template_text.empty()) {
-      if (hooks_.check_template) {
-        if (const auto good = hooks_.check_template(request_.template_text); !good)
-          return error(Code::kInvalidArgument, "template error: {}", good.error().message);
-      }
+      if (const auto parsed = GoTemplate::parse(request_.template_text); !parsed)
+        return error(Code::kInvalidArgument, "template error: {}", parsed.error().message);
       layers_.remove(media::kPrompt);
       layers_.replace_text(media::kTemplate, request_.template_text);
     }

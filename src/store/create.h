@@ -36,20 +36,11 @@ struct CreateProgress {
   uint64_t total = 0, completed = 0;
 };
 
-struct DetectedTemplate {
-  std::string name, text;
-  std::vector<std::string> stop;
-};
-
 // What creating needs from elsewhere. Each may be empty.
 struct CreateHooks {
   std::function<void(const CreateProgress&)> progress;
   // Fetches a base model that is not here, with its own progress.
   std::function<Result<void>(const ModelName&)> pull;
-  // The known Go template for a file's Jinja template; nothing where there is none.
-  std::function<std::optional<DetectedTemplate>(std::string_view jinja)> detect_template;
-  // Is this a Go template? The error is the parser's: "template: :1: unclosed action".
-  std::function<Result<void>(std::string_view)> check_template;
   std::function<bool()> cancelled;
 };
 

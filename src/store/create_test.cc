@@ -137,16 +137,17 @@ TEST_F(Create, MessagesAndParametersOfTheBaseStay) {
 }
 
 TEST_F(Create, ATemplateIsDetectedAndCanBeReplaced) {
-  hooks_.detect_template = [](std::string_view jinja) -> std::optional<DetectedTemplate> {
-    if (jinja != "known") return std::nullopt;
-    return DetectedTemplate{"chatml", "{{ .Prompt }}!", {"<a>", "<b>"}};
-  };
-  const Digest digest = put(TinyGguf{.chat_template = "known"}.bytes());
+  // As in the tokenizers of many models.
+  const std::string jinja =
+      "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + "
+      "'<|im_end|>' + "
+      "'\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+  const Digest digest = put(TinyGguf{.chat_template = jinja}.bytes());
   const CreateRequest::Files files = {{"m.gguf", digest.text()}};
   EXPECT_EQ(create({.model = "m", .files = files}),
             (Statuses{"parsing GGUF", using_(digest), "using autodetected template chatml",
-                      creating("{\"stop\":[\"\\u003ca\\u003e\",\"\\u003cb\\u003e\"]}\n"), "writing manifest",
-                      "success"}));
+                      creating("{\"stop\":[\"\\u003c|im_start|\\u003e\",\"\\u003c|im_end|\\u003e\"]}\n"),
+                      "writing manifest", "success"}));
   EXPECT_EQ(kinds("m"), (Statuses{"model", "template", "params"}));
   EXPECT_EQ(create({.model = "n", .files = files, .template_text = "mine", .parameters = {{"stop", {"x"}}}}),
             (Statuses{"parsing GGUF", using_(digest), creating("mine"), creating("{\"stop\":[\"x\"]}\n"),
@@ -257,9 +258,6 @@ TEST_F(Create, RefusalsOnTheWay) {
       last({.model = "x", .from = "smol", .quantize = "Q3_K_M"}),
       "error: unsupported quantization type Q3_K_M - supported types are F32, F16, Q4_K_S, Q4_K_M, Q8_0");
   EXPECT_EQ(code_, Code::kUnsupported);
-  hooks_.check_template = [](std::string_view) -> Result<void> {
-    return error(Code::kInvalidArgument, "template: :1: unclosed action");
-  };
   EXPECT_EQ(create({.model = "x", .from = "smol", .template_text = "{{ .X"}),
             Statuses{"error: template error: template: :1: unclosed action"});
   EXPECT_EQ(code_, Code::kInvalidArgument);
