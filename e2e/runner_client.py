@@ -45,6 +45,7 @@ class Runner:
             answer = json.loads(line or b'{"error":"the runner said nothing"}')
             if not answer.get("ready"):
                 raise NotReady(answer)
+            self.ready = answer
             self.load_ns = answer["load_ns"]
         except BaseException:
             self.close()
@@ -124,6 +125,12 @@ class Runner:
                 elif inside and words[0] == "Pss:":
                     total += int(words[1]) * 1024
         return total
+
+    def threads(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/task"))
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def cpu_seconds(self):
         with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as file:

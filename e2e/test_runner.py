@@ -2,6 +2,7 @@
 import concurrent.futures
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -58,6 +59,15 @@ class StartAndEnd(RunnerTest):
         self.assertEqual(os.stat(self.socket).st_mode & 0o777, 0o600)
         self.assertEqual(runner.close(), 0)
         self.assertFalse(self.socket.exists())
+
+    def test_its_first_line_says_what_it_holds(self):
+        runner = self.start(num_ctx=64, threads=1)
+        self.assertEqual(runner.ready["info"], runner.request("GET", "/info"))
+        self.assertEqual(runner.ready["info"]["threads"], 1)
+        now = runner.memory()
+        for name, value in runner.ready["memory"].items():
+            self.assertEqual(type(value), type(now[name]), name)
+        self.assertEqual(runner.ready["memory"]["kv"]["measured"], 0)
 
     def test_it_ends_on_signals(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -217,12 +227,100 @@ class Requests(RunnerTest):
 
     def test_many_clients(self):
         runner = self.start(parallel=2)
-        alone = runner.request("POST", "/generate", {"prompt": "abc", "options": {"seed": 1, "num_predict": 20}})[:-1]
+        alone = runner.request("POST", "/generate", {"prompt": "abc", "options": {"seed": 1, "num_predict": 20}})[1:-1]
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: runner.request("POST", "/generate",
-                                                             {"prompt": "abc", "options": {"seed": 1, "num_predict": 20}})[:-1],
+                                                             {"prompt": "abc", "options": {"seed": 1, "num_predict": 20}})[1:-1],
                                     range(16)))
         self.assertEqual(answers, [alone] * 16)
+
+    def test_types_of_cache_share_one_memory(self):
+        runner = self.start(num_ctx=256, parallel=4)
+        for kv in ("f16", "f32", "f16:f32", "f32:f16"):
+            body = {"prompt": "x" * 100, "raw": True, "options": {"kv_cache_type": kv, "num_predict": 20, "seed": 1, "repeat_guard": False}}
+            lines = runner.request("POST", "/generate", body)
+            self.assertEqual(lines[-1]["cached_tokens"], 0, "nothing is shared between types")
+        kv = runner.memory()["kv"]
+        self.assertGreater(kv["cached"], 0)
+        self.assertEqual(kv["measured"], kv["cached"] + kv["in_use"])
+        self.assertEqual(runner.fill(0)["kv"]["measured"], 0)
+
+    def test_more_threads_than_there_are_is_said_once(self):
+        path = self.folder / "log"
+        with open(path, "wb") as log:
+            runner = Runner(program(), self.path, self.socket, environment=self.environment, log=log, threads=1)
+            self.started.append(runner)
+            for _ in range(3):
+                self.assertTrue(runner.generate("abc", num_predict=2, num_thread=64, made_up=1)["done"])
+            runner.close()
+        said = path.read_text()
+        self.assertEqual(said.count("num_thread 64"), 1, said)
+        self.assertEqual(said.count("made_up"), 1, said)
+
+    def test_embeddings_beside_answers(self):
+        runner = self.start(parallel=2)
+        inputs = ["text %d " % n * n for n in range(1, 20)]
+        want = runner.request("POST", "/embed", {"input": inputs})
+        self.assertEqual(len(want["embeddings"]), len(inputs))
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = [pool.submit(runner.generate, "abc", num_predict=50) for _ in range(4)]
+            vectors = [pool.submit(runner.request, "POST", "/embed", {"input": inputs}) for _ in range(4)]
+            for v in vectors:
+                self.assertEqual(v.result(), want)
+            for a in answers:
+                self.assertTrue(a.result()["done"])
+
+    # Takes all the steps that a template may take.
+    SLOW = "{% for a in range(100000) %}{% for b in range(100000) %}{% set c = a + b %}{% endfor %}{% endfor %}"
+
+    def test_slow_templates_hold_up_nobody_and_end_with_their_clients(self):
+        runner = self.start()
+        runner.generate("abc", num_predict=1)
+        threads = runner.threads()
+        connections = []
+        for _ in range(6):
+            connection = Connection(str(self.socket))
+            connection.request("POST", "/generate", json.dumps({"prompt": "x", "template": self.SLOW}))
+            connections.append(connection)
+        self.assertTrue(runner.generate("abc", num_predict=1)["done"])
+        self.assertEqual(runner.request("GET", "/info")["architecture"], runner.ready["info"]["architecture"])
+        for connection in connections:
+            connection.close()
+        deadline = time.monotonic() + 60
+        while runner.threads() > threads and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertLessEqual(runner.threads(), threads, "threads that nobody needs end")
+        before = runner.cpu_seconds()
+        time.sleep(0.5)
+        self.assertLess(runner.cpu_seconds() - before, 0.1)
+
+    def test_clients_that_go_away_leave_nothing(self):
+        runner = self.start(parallel=2)
+        runner.generate("abc", num_predict=1)
+        runner.fill(0)
+        memory, descriptors = runner.pss(), runner.descriptors()
+        chance = random.Random(1)
+        for n in range(200):
+            body = {"prompt": "x" * chance.randrange(2000), "return_context": True, "logprobs": True,
+                    "options": {"num_predict": chance.randrange(1, 100), "seed": n,
+                                "kv_cache_type": chance.choice(["f16", "f32", "f32:f16"])}}
+            if n % 10 == 0:
+                body["template"] = self.SLOW
+            path = "/embed" if n % 4 == 0 else "/generate"
+            connection = Connection(str(self.socket))
+            connection.request("POST", path, json.dumps({**body, "input": ["y" * n, "z" * n + "z"]}))
+            if n % 3 == 0:
+                time.sleep(chance.random() * 0.01)
+            connection.close()
+        self.assertTrue(runner.generate("abc", num_predict=1)["done"])
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            left = runner.fill(0)["kv"]["measured"], runner.descriptors()
+            if left == (0, descriptors) and runner.pss() < memory + (16 << 20):
+                break
+            time.sleep(0.1)
+        self.assertEqual((0, descriptors), left)
+        self.assertLess(runner.pss(), memory + (16 << 20))
 
     def test_a_client_that_says_nothing_holds_nobody_up(self):
         runner = self.start()

@@ -85,7 +85,7 @@ Result<std::string> ChatTemplate::render(std::span<const Message> messages,
   context["eos_token"] = eos_;
   if (options.think.given) context["enable_thinking"] = options.think.on;
   if (!options.think.level.empty()) context["reasoning_effort"] = options.think.level;
-  return template_.render(context, local_seconds(options.now_unix));
+  return template_.render(context, local_seconds(options.now_unix), options.stop);
 }
 
 }  // namespace quipu

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -19,6 +20,8 @@ struct RenderOptions {
   int64_t now_unix = 0;               // seconds since 1970, UTC; strftime_now tells the local time of it
   const nlohmann::ordered_json* tools = nullptr;  // as in a request; null: none
   Think think = {};                               // given: enable_thinking, and with a level reasoning_effort
+  // Asked now and then; true ends the rendering with an error. Empty: never.
+  std::function<bool()> stop = {};
 };
 
 class ChatTemplate {

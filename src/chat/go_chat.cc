@@ -61,7 +61,7 @@ Collated collate(std::span<const Message> messages) {
 class Renderer {
  public:
   Renderer(const GoTemplate& chat_template, const GoChatInput& input)
-      : template_(chat_template), input_(input), budget_(chat_template.limits()) {}
+      : template_(chat_template), input_(input), budget_(chat_template.limits(), StopQuestion(input.stop)) {}
 
   Result<std::string> render() {
     if (!input_.prompt.empty() && !input_.suffix.empty()) {

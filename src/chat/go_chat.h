@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
@@ -22,6 +23,8 @@ struct GoChatInput {
   // With both of them the template gets these and no messages: text to fill in between.
   std::string prompt = {}, suffix = {};
   int64_t now_unix = 0;  // seconds since 1970, UTC; currentDate tells the local day of it
+  // Asked now and then; true ends the rendering with an error. Empty: never.
+  std::function<bool()> stop = {};
 };
 
 // Image number n of the conversation, counted from 0, stands in the prompt as [img-n].

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -30,7 +31,9 @@ class Template {
   // context: an object; key order matters for tojson. now_unix: the time that strftime_now sees, local civil
   // seconds. A message raised by the template itself (raise_exception) is the error's message, unchanged,
   // with Code::kInvalidArgument; everything else is kCorrupt with the line number.
-  Result<std::string> render(const nlohmann::ordered_json& context, int64_t now_unix) const;
+  // stop (may be empty) is asked now and then: true ends the rendering, with kCorrupt as past a limit.
+  Result<std::string> render(const nlohmann::ordered_json& context, int64_t now_unix,
+                             const std::function<bool()>& stop = {}) const;
 
   Template(Template&&) noexcept;
   Template& operator=(Template&&) noexcept;

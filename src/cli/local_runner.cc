@@ -46,7 +46,7 @@ class AnswerLines {
     } else if (line.contains("text") && line["text"].is_string()) {
       const auto& piece = line["text"].get_ref<const std::string&>();
       return piece.empty() || on_text_(piece);
-    } else {
+    } else if (!line.contains("started")) {
       last_ = error(Code::kInternal, "the runner's answer has a line that is not the protocol's");
       return false;
     }

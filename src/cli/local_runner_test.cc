@@ -148,7 +148,7 @@ TEST_F(LocalRunnerTest, StreamsTextAndReturnsTheLastLine) {
 }
 
 TEST_F(LocalRunnerTest, FailuresInTheMiddle) {
-  start_with({"{\"text\":\"half\"}\n", "{\"error\":\"no memory\",\"code\":\"out_of_memory\"}\n"});
+  start_with({"{\"started\":true,\"queued_ns\":1}\n{\"text\":\"half\"}\n", "{\"error\":\"no memory\",\"code\":\"out_of_memory\"}\n"});
   const auto failed = generate();
   ASSERT_FALSE(failed);
   EXPECT_EQ(text_, "half");

@@ -11,6 +11,8 @@
 
 #include "base/checked.h"
 #include "base/log.h"
+#include "engine/embedding.h"
+#include "engine/generation.h"
 #include "engine/scheduler.h"
 
 namespace quipu {
@@ -23,7 +25,7 @@ class Engine::Impl {
         tokenizer_(tokenizer),
         n_threads_(parts.pool.size()),
         options_(std::move(options)),
-        block_bytes_(parts.blocks->block_bytes()),
+        block_bytes_(model_.kv_layout(options_.kv_types).block_bytes()),
         scheduler_(std::move(parts), options_) {}
 
   void start() {
@@ -40,19 +42,7 @@ class Engine::Impl {
   }
 
   Result<uint64_t> submit(GenerateRequest request) {
-    const int64_t asked = request.options.n_ctx;
-    const int64_t n_ctx =
-        asked > 0 ? std::min(asked, std::max(options_.n_ctx, model_.n_ctx_train())) : options_.n_ctx;
-    if (n_ctx < asked)
-      spdlog::warn("num_ctx {} is more than the model was trained for; it is {}", request.options.n_ctx,
-                   n_ctx);
-    if (request.options.n_threads > n_threads_)
-      spdlog::warn("num_thread {} is more than this runner has; it is {}", request.options.n_threads,
-                   n_threads_);
-    if (request.prompt.empty()) return error(Code::kInvalidArgument, "the prompt is empty");
-    for (Token t : request.prompt)
-      if (t < 0 || t >= model_.n_vocab())
-        return error(Code::kInvalidArgument, "token {} is not in the vocabulary of {}", t, model_.n_vocab());
+    QUIPU_ASSIGN(const int64_t n_ctx, check(request.prompt, request.options));
     // One place must stay free for the answer.
     if (static_cast<int64_t>(request.prompt.size()) >= n_ctx)
       return error(
@@ -60,16 +50,16 @@ class Engine::Impl {
           "the prompt has {} tokens; with num_ctx {} at most {} fit: raise num_ctx or shorten the prompt",
           request.prompt.size(), n_ctx, n_ctx - 1);
     QUIPU_ASSIGN(auto sampler, Sampler::create(request.options.sampling, n_ctx));
-    auto s = std::make_unique<Sequence>(next_id_.fetch_add(1), std::move(request), n_ctx, std::move(sampler),
-                                        tokenizer_, scheduler_.blocks());
-    const uint64_t id = s->id();
-    const std::lock_guard lock(mutex_);
-    if (stopping_) return error(Code::kUnavailable, "the engine is shutting down");
-    if (static_cast<int64_t>(waiting_.size()) >= options_.max_waiting)
-      return error(Code::kUnavailable, "{} requests are waiting already; try again later", waiting_.size());
-    waiting_.push_back(std::move(s));
-    wake_.notify_all();
-    return id;
+    return enqueue(std::make_unique<Generation>(next_id_.fetch_add(1), std::move(request), n_ctx,
+                                                std::move(sampler), tokenizer_, options_.suppressed));
+  }
+
+  Result<uint64_t> submit(EmbedRequest request) {
+    QUIPU_ASSIGN(const int64_t n_ctx, check(request.tokens, request.limits));
+    if (static_cast<int64_t>(request.tokens.size()) > n_ctx)
+      return error(Code::kInvalidArgument, "the input has {} tokens, which is more than num_ctx {}",
+                   request.tokens.size(), n_ctx);
+    return enqueue(std::make_unique<Embedding>(next_id_.fetch_add(1), std::move(request), model_.n_embd()));
   }
 
   void cancel(uint64_t id) {
@@ -102,6 +92,43 @@ class Engine::Impl {
   };
   using Owned = std::unique_ptr<Sequence>;
 
+  // Warnings that clients could repeat without end are given once.
+  template <class Give>
+  static void once(std::atomic<bool>& given, Give give) {
+    if (!given.exchange(true)) give();
+  }
+
+  // The request's context.
+  Result<int64_t> check(std::span<const Token> tokens, const RunLimits& limits) {
+    const int64_t n_ctx = limits.n_ctx > 0
+                              ? std::min(limits.n_ctx, std::max(options_.n_ctx, model_.n_ctx_train()))
+                              : options_.n_ctx;
+    if (n_ctx < limits.n_ctx)
+      once(warned_context_, [&] {
+        spdlog::warn("num_ctx {} is more than the model was trained for; it is {}", limits.n_ctx, n_ctx);
+      });
+    if (limits.n_threads > n_threads_)
+      once(warned_threads_, [&] {
+        spdlog::warn("num_thread {} is more than this runner has; it is {}", limits.n_threads, n_threads_);
+      });
+    if (tokens.empty()) return error(Code::kInvalidArgument, "the prompt is empty");
+    for (const Token t : tokens)
+      if (t < 0 || t >= model_.n_vocab())
+        return error(Code::kInvalidArgument, "token {} is not in the vocabulary of {}", t, model_.n_vocab());
+    return n_ctx;
+  }
+
+  Result<uint64_t> enqueue(Owned s) {
+    const uint64_t id = s->id();
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return error(Code::kUnavailable, "the engine is shutting down");
+    if (static_cast<int64_t>(waiting_.size()) >= options_.max_waiting)
+      return error(Code::kUnavailable, "{} requests are waiting already; try again later", waiting_.size());
+    waiting_.push_back(std::move(s));
+    wake_.notify_all();
+    return id;
+  }
+
   void loop() {
     const auto has_work = [this] {
       return stopping_ || !scheduler_.idle() || !waiting_.empty() || !cancelled_.empty() ||
@@ -109,7 +136,7 @@ class Engine::Impl {
     };
     while (true) {
       std::set<uint64_t> cancelled;
-      std::list<Owned> over;
+      std::list<Owned> over, starting;
       {
         std::unique_lock lock(mutex_);
         if (const auto trim = scheduler_.next_trim())
@@ -119,10 +146,8 @@ class Engine::Impl {
         if (stopping_) break;
         cancelled.swap(cancelled_);
         over = take_over(cancelled);
-        while (!waiting_.empty() && scheduler_.has_place()) {
-          scheduler_.add(std::move(waiting_.front()));
-          waiting_.pop_front();
-        }
+        for (int64_t n = scheduler_.free_places(); n > 0 && !waiting_.empty(); --n)
+          starting.splice(starting.end(), waiting_, waiting_.begin());
         if (fill_ && !fill_->result) {
           fill_->result = scheduler_.fill(fill_->tokens, fill_->sequences);
           filled_.notify_all();
@@ -132,6 +157,7 @@ class Engine::Impl {
       for (const Owned& s : over)
         s->finish(cancelled.contains(s->id()) ? StopReason::kCancelled : StopReason::kTime, 0);
       over.clear();
+      for (Owned& s : starting) scheduler_.add(std::move(s));
       for (uint64_t id : cancelled) scheduler_.cancel(id);
       if (!scheduler_.idle()) scheduler_.step();
       scheduler_.trim(Clock::now());
@@ -165,6 +191,7 @@ class Engine::Impl {
   const uint64_t block_bytes_;
   Scheduler scheduler_;  // the engine's thread's
   std::atomic<uint64_t> next_id_{1};
+  std::atomic<bool> warned_context_{false}, warned_threads_{false};
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable wake_, filled_;
@@ -183,27 +210,31 @@ Result<std::unique_ptr<Engine>> Engine::create(const Model& model, const Tokeniz
   if (options.n_ctx < 1 || options.n_parallel < 1 || options.n_parallel > kMaxBatchRows)
     return error(Code::kInvalidArgument, "num_ctx must be at least 1 and parallel between 1 and {}",
                  kMaxBatchRows);
-  const auto n_vocab = static_cast<size_t>(model.n_vocab());
-  const size_t output_rows = static_cast<size_t>(options.n_parallel) * n_vocab * sizeof(float);
-  if (output.size() < output_rows + n_vocab * sizeof(Candidate))
+  const auto n_parallel = static_cast<size_t>(options.n_parallel);
+  const auto n_vocab = static_cast<size_t>(model.n_vocab()), n_embd = static_cast<size_t>(model.n_embd());
+  const size_t n_sums = n_parallel * n_embd, n_logits = n_parallel * n_vocab;
+  if (output.size() < n_sums * sizeof(double) + n_logits * sizeof(float) + n_vocab * sizeof(Candidate))
     return error(Code::kInternal, "the output buffer is smaller than its plan");
-  auto* logits = reinterpret_cast<float*>(output.data());
-  auto* candidates = reinterpret_cast<Candidate*>(output.data() + output_rows);
+  auto* sums = reinterpret_cast<double*>(output.data());
+  auto* logits = reinterpret_cast<float*>(sums + n_sums);
+  auto* candidates = reinterpret_cast<Candidate*>(logits + n_logits);
+  std::vector<double*> hidden_sums;
+  for (size_t i = 0; i < n_parallel; ++i) hidden_sums.push_back(sums + i * n_embd);
+  for (const Token t : options.suppressed)
+    if (t < 0 || t >= model.n_vocab())
+      return error(Code::kInternal, "token {} is to be suppressed and not in the vocabulary", t);
 
-  // Address space for every sequence at the longest context any request may ask for; pages come with use.
-  constexpr uint64_t kMostAddresses =
-      1ull << 42;  // 4 TiB: more than any machine has, and a 128th of what a process has
-  const uint64_t block_bytes = model.kv_layout(options.kv_types).block_bytes();
-  const int64_t longest = std::max(options.n_ctx, model.n_ctx_train());
-  const auto wanted =
-      checked_mul<int64_t>(ceil_div<int64_t>(longest, kernels::kBlockTokens), options.n_parallel);
-  const uint64_t bytes = std::min(kMostAddresses, std::max(options.kv_budget, block_bytes));
-  const uint64_t most = std::min(bytes / std::max<uint64_t>(block_bytes, 1), uint64_t{1} << 31);
-  const uint64_t capacity = wanted ? std::min(static_cast<uint64_t>(*wanted), most) : most;
-  QUIPU_ASSIGN(auto blocks, kv::BlockPool::create(block_bytes, static_cast<uint32_t>(capacity), ledger));
+  // Address space for every sequence at the longest context any request may ask for.
+  KvCaches caches(model, std::max(options.n_ctx, model.n_ctx_train()), options.n_parallel, ledger);
+  QUIPU_TRY(caches.get(options.kv_types));
 
-  Scheduler::Parts parts{
-      model, pool, std::move(workspace), logits, std::span(candidates, n_vocab), std::move(blocks)};
+  Scheduler::Parts parts{model,
+                         pool,
+                         std::move(workspace),
+                         std::move(hidden_sums),
+                         logits,
+                         std::span(candidates, n_vocab),
+                         std::move(caches)};
   auto impl = std::make_unique<Impl>(tokenizer, std::move(options), std::move(parts));
   impl->start();
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
@@ -212,6 +243,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const Model& model, const Tokeniz
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() { impl_->stop(); }
 Result<uint64_t> Engine::submit(GenerateRequest request) { return impl_->submit(std::move(request)); }
+Result<uint64_t> Engine::submit(EmbedRequest request) { return impl_->submit(std::move(request)); }
 void Engine::cancel(uint64_t id) { impl_->cancel(id); }
 const EngineOptions& Engine::options() const { return impl_->options(); }
 uint64_t Engine::kv_block_bytes() const { return impl_->kv_block_bytes(); }

@@ -2,9 +2,10 @@
 //
 // A step takes one row of every sequence that is decoding and fills the batch (256 rows; 64 while somebody
 // decodes, who has to wait for it) with prefill, shared evenly among the sequences that still have prompt to
-// read, so nobody waits for another's long prompt. What a finished request leaves in the cache is kept, and
-// the next request that starts with the same tokens goes on from there: a further turn prefills only what is
-// new. Running and kept conversations together are never more than n_parallel.
+// read, so nobody waits for another's long prompt. Embeddings are prefill like any other. A step is of
+// sequences with the same KV types; where there are several, they take turns. What a finished request leaves
+// in the cache is kept, and the next request that starts with the same tokens goes on from there: a further
+// turn prefills only what is new. Running and kept conversations together are never more than n_parallel.
 //
 // When the cache may not grow: kept conversations are dropped, oldest first; then new requests wait; then the
 // youngest of several sequences pauses, gives its blocks away and is computed again later, with the same
@@ -19,6 +20,7 @@
 #include <limits>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/thread_pool.h"
 #include "engine/request.h"
@@ -37,6 +39,7 @@ struct EngineOptions {
   double idle_trim_seconds = 60;
   uint64_t kv_budget =
       std::numeric_limits<uint64_t>::max();  // bytes of KV cache at most, whatever the contexts ask for
+  std::vector<Token> suppressed{};           // tokens that are never sampled
   // Bytes by which the cache may grow now; asked before it does. Absent: as far as the budget and the system
   // give.
   std::function<uint64_t()> kv_room{};
@@ -53,12 +56,13 @@ class Engine {
   ~Engine();  // cancels what runs
 
   // The request's id. Errors: an empty prompt, tokens out of range, options out of range, a prompt that does
-  // not fit its context, a full queue.
+  // not fit its context, a full queue. What an earlier request's callback submits waits behind all others.
   Result<uint64_t> submit(GenerateRequest request);
+  Result<uint64_t> submit(EmbedRequest request);
   void cancel(uint64_t id);  // ends the request with kCancelled within one step; unknown ids are ignored
 
   const EngineOptions& options() const;
-  uint64_t kv_block_bytes() const;
+  uint64_t kv_block_bytes() const;  // of the engine's own types
 
   struct KvUse {
     uint64_t in_use = 0;  // bytes of running sequences

@@ -48,7 +48,12 @@ struct Answer {
   std::condition_variable changed;
   std::optional<Result<GenerateStats>> done;
   std::string text;
-  int n_done = 0;
+  struct Shown {
+    Logprobs logprobs;
+    size_t text_size;  // with the piece that brought them
+  };
+  std::vector<Shown> logprobs;
+  int n_done = 0, n_started = 0;
   uint64_t id = 0;
 
   Result<GenerateStats> wait() {
@@ -103,10 +108,15 @@ class EngineTest : public testing::Test {
     GenerateRequest r;
     r.prompt = std::move(prompt);
     r.options = std::move(options);
-    r.on_text = [p = a.get(), on_text](std::string_view text) {
+    r.on_start = [p = a.get()] {
+      const std::lock_guard lock(p->mutex);
+      ++p->n_started;
+    };
+    r.on_piece = [p = a.get(), on_text](const AnswerPiece& piece) {
       {
         const std::lock_guard lock(p->mutex);
-        p->text += text;
+        p->text += piece.text;
+        for (const Logprobs& l : piece.logprobs) p->logprobs.push_back({l, p->text.size()});
       }
       if (on_text) on_text(*p);
     };
@@ -121,6 +131,42 @@ class EngineTest : public testing::Test {
     const std::lock_guard lock(a->mutex);
     a->id = id.value_or(0);
     return a;
+  }
+
+  struct Vector {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::optional<Result<std::vector<float>>> done;
+    uint64_t id = 0;
+
+    Result<std::vector<float>> wait() {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return done.has_value(); });
+      return *done;
+    }
+    std::vector<float> values() {
+      const auto r = wait();
+      EXPECT_TRUE(r.has_value()) << r.error().message;
+      return r.value_or(std::vector<float>());
+    }
+  };
+
+  std::unique_ptr<Vector> embed(std::vector<Token> of, RunLimits limits = {}) {
+    auto v = std::make_unique<Vector>();
+    EmbedRequest r;
+    r.tokens = std::move(of);
+    r.limits = limits;
+    r.on_done = [p = v.get()](Result<std::vector<float>> values) {
+      const std::lock_guard lock(p->mutex);
+      EXPECT_FALSE(p->done) << "a second end";
+      p->done = std::move(values);
+      p->changed.notify_all();
+    };
+    auto id = engine_->submit(std::move(r));
+    EXPECT_TRUE(id.has_value()) << id.error().message;
+    const std::lock_guard lock(v->mutex);
+    v->id = id.value_or(0);
+    return v;
   }
 
   static GenerateOptions greedy(std::optional<int64_t> n) {

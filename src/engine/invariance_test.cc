@@ -290,7 +290,7 @@ TEST(DemoModel, ASecondTurnSaysTheSameFromTheCache) {
       r.prompt = tokenizer->encode(text, true, true);
       r.options.sampling.seed = 7;
       r.options.num_predict = 16;
-      r.on_text = [&](std::string_view t) { a.text += t; };
+      r.on_piece = [&](const AnswerPiece& piece) { a.text += piece.text; };
       r.on_done = [&](Result<GenerateStats> s) {
         const std::lock_guard lock(a.mutex);
         a.done = std::move(s);

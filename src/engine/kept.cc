@@ -18,10 +18,14 @@ void KeptConversations::put(CachedTokens cache) {
   kept_.push_back(std::move(cache));
 }
 
-KeptConversations::Match KeptConversations::find(std::span<const Token> tokens, int64_t most) {
+KeptConversations::Match KeptConversations::find(const KvCache& home, std::span<const Token> tokens,
+                                                 int64_t most) {
   Match best;
   for (auto it = kept_.begin(); it != kept_.end(); ++it)
-    if (const int64_t n = common_prefix(*it, tokens, most); n > best.n_tokens) best = {n, it};
+    if (it->home != &home)
+      continue;
+    else if (const int64_t n = common_prefix(*it, tokens, most); n > best.n_tokens)
+      best = {n, it};
   return best;
 }
 

@@ -26,8 +26,8 @@ class KeptConversations {
     int64_t n_tokens = 0;
     std::list<CachedTokens>::iterator at;  // of n_tokens > 0
   };
-  // The one that shares the longest beginning with `tokens`.
-  Match find(std::span<const Token> tokens, int64_t most);
+  // The one in that cache that shares the longest beginning with `tokens`.
+  Match find(const KvCache& home, std::span<const Token> tokens, int64_t most);
 
   // A table with the match's tokens. A conversation that goes on takes its blocks with it; from one that is
   // only alike they are shared, and it stays.

@@ -1,13 +1,18 @@
-// One request to the engine: a prompt in tokens, how to go on, and where the answer goes.
+// What the engine is asked for: to go on from a prompt in tokens, or to make an embedding of one; and where
+// the answer goes.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "model/model.h"
+#include "sampling/logprobs.h"
 #include "sampling/options.h"
 #include "tokenizer/tokenizer.h"
 
@@ -18,16 +23,22 @@ enum class StopReason { kEos, kStop, kLength, kContext, kRepetition, kTime, kMem
 const char* stop_reason_name(StopReason r);
 const char* done_reason(StopReason r);  // "stop" or "length": the coarse vocabulary of public APIs
 
-struct GenerateOptions {
+// What holds for every kind of request. These belong to the sequence, not to the loaded model.
+struct RunLimits {
+  int64_t n_ctx = 0;                // 0: the engine's
+  std::optional<KvTypes> kv_types;  // absent: the engine's
+  double max_seconds = 0;           // 0: none
+  int n_threads = 0;                // 0: all of the engine's
+};
+
+struct GenerateOptions : RunLimits {
   SamplingOptions sampling;
-  int64_t n_ctx = 0;                   // 0: the engine's
   std::optional<int64_t> num_predict;  // absent: until the model ends or the context is full
   int64_t num_keep = 4;                // tokens that survive a context shift; negative: the whole prompt
   bool shift = true;                   // with num_predict: drop the older half when the context is full
   std::vector<std::string> stop;
   bool repeat_guard = true;
-  double max_seconds = 0;  // 0: none
-  int n_threads = 0;       // 0: all of the engine's
+  std::optional<int> top_logprobs;  // absent: no logprobs at all
 };
 
 struct GenerateStats {
@@ -40,13 +51,29 @@ struct GenerateStats {
   int64_t prompt_ns = 0, generate_ns = 0, total_ns = 0;
 };
 
+// A piece of an answer: complete UTF-8 text (empty only beside logprobs), and the logprobs of the tokens that
+// begin in it.
+struct AnswerPiece {
+  std::string_view text;
+  std::span<const Logprobs> logprobs;
+};
+
+// Callbacks run on the engine's thread and must not block for long. Exactly one on_done ends a request; after
+// it nothing of the request is touched any more.
 struct GenerateRequest {
   std::vector<Token> prompt;  // not empty
   GenerateOptions options;
-  // Called on the engine's thread; must not block for long. on_text gives complete UTF-8 text. Exactly one
-  // on_done ends the request; after it nothing of the request is touched any more.
-  std::function<void(std::string_view text)> on_text;
+  std::function<void()> on_start;  // once, when its prefill begins; not if it ends while it waits
+  std::function<void(const AnswerPiece&)> on_piece;
   std::function<void(Result<GenerateStats>)> on_done;
+};
+
+// The mean of the final normalised hidden states of all tokens, [n_embd]. A request that ends early (time,
+// memory, cancelled) is an error.
+struct EmbedRequest {
+  std::vector<Token> tokens;  // not empty; as many as the context at most
+  RunLimits limits;
+  std::function<void(Result<std::vector<float>>)> on_done;
 };
 
 }  // namespace quipu

@@ -1,6 +1,8 @@
 // The engine's thread's half of the engine: which sequences run, who gets which rows of a step and which KV
 // blocks.
 //
+// Sequences whose K and V are stored as the same types take their steps together; the types take turns.
+//
 // Threads: the engine's thread only, but for use().
 #pragma once
 
@@ -13,8 +15,8 @@
 
 #include "engine/engine.h"
 #include "engine/kept.h"
+#include "engine/kv_caches.h"
 #include "engine/sequence.h"
-#include "kv/block_pool.h"
 
 namespace quipu {
 
@@ -24,23 +26,24 @@ class Scheduler {
     const Model& model;
     ThreadPool& pool;
     std::unique_ptr<Workspace> workspace;
-    float* logits;                    // [n_parallel, n_vocab]
-    std::span<Candidate> candidates;  // [n_vocab]
-    std::unique_ptr<kv::BlockPool> blocks;
+    std::vector<double*> hidden_sums;  // n_parallel times [n_embd]
+    float* logits;                     // [n_parallel, n_vocab]
+    std::span<Candidate> candidates;   // [n_vocab]
+    KvCaches caches;                   // the engine's own types are there already
   };
   Scheduler(Parts parts, const EngineOptions& options);
 
-  kv::BlockPool& blocks() { return *blocks_; }
   bool idle() const { return running_.empty() && paused_.empty(); }
-  bool has_place() const {
-    return static_cast<int64_t>(running_.size() + paused_.size()) < options_.n_parallel;
+  int64_t free_places() const {
+    return options_.n_parallel - static_cast<int64_t>(running_.size() + paused_.size());
   }
 
+  // An error (of making a cache of its types) is the sequence's end.
   void add(std::unique_ptr<Sequence> s);
   void cancel(uint64_t id);
   void end_all(StopReason reason);
 
-  // One forward pass for everybody, and its tokens.
+  // One forward pass for everybody whose turn it is, and its tokens.
   void step();
 
   Result<void> fill(int64_t tokens, int64_t sequences);
@@ -55,24 +58,31 @@ class Scheduler {
   struct Slice {
     Sequence* sequence;
     int64_t n_rows;
-    bool samples;  // its last row's logits are wanted
+    bool is_last;  // nothing is pending after it
   };
   using Owned = std::unique_ptr<Sequence>;
 
+  // scheduler.cc: who runs, and a step
+  void wait_for_memory(Owned s);
   void end_what_is_over();
-  void start_paused();
-  bool start(Sequence& s);
-  std::vector<Slice> pick();
-  void reserve(std::vector<Slice>& slices);
-  bool grow(CachedTokens& cache, int64_t n_tokens);
-  int64_t available_blocks() const;
-  int64_t promised_blocks() const;
-  Result<void> forward(const std::vector<Slice>& slices);
-  void sample(const std::vector<Slice>& slices);
+  KvCache* whose_turn();
+  std::vector<Slice> pick(const KvCache& home);
+  Result<void> forward(const KvCache& home, const std::vector<Slice>& slices);
+  void use_results(const std::vector<Slice>& slices);
   Owned remove(Sequence& s);
+  void release(Sequence& s);
   void pause(Sequence& s);
   void end(Sequence& s, StopReason reason);
-  void fail_all(const Error& e);
+  void fail(const std::vector<Slice>& slices, const Error& e);
+
+  // scheduler_memory.cc: who gets which blocks
+  void start_paused();
+  bool start(Sequence& s);
+  void reserve(std::vector<Slice>& slices);
+  bool grow(CachedTokens& cache, int64_t n_tokens);
+  uint64_t room() const;
+  bool has_addresses(const KvCache& cache, int64_t n_blocks) const;
+  bool can_promise(const KvCache& cache, int64_t n_blocks) const;
   void count_use();
 
   const Model& model_;
@@ -82,20 +92,20 @@ class Scheduler {
   std::span<Candidate> candidates_;
   const EngineOptions& options_;
   const std::optional<Clock::duration> idle_trim_;
-  const kv::KvLayout layout_;
 
-  std::unique_ptr<kv::BlockPool> blocks_;  // outlives those who hold blocks, below
+  KvCaches caches_;  // outlive those who hold blocks, below
+  std::vector<double*> free_sums_;
   std::vector<Owned> running_;
   std::vector<Owned> paused_;  // new ones too, until there is memory for them; oldest first
   KeptConversations kept_;
   std::vector<CachedTokens> filler_;
   Clock::time_point last_use_ = Clock::now();  // of the blocks that are free now, at the latest
+  size_t last_turn_ = 0;                       // index of the cache that had the last step
 
   std::vector<Token> tokens_;
   std::vector<BatchSequence> sequences_;
   std::vector<int32_t> output_rows_;
-  std::vector<uint32_t> counted_;  // [block]: the count in which it was counted last
-  uint32_t n_counts_ = 0;
+  std::vector<HiddenSum> sums_;
 
   std::atomic<uint64_t> in_use_{0}, cached_{0}, committed_{0};
 };

@@ -1,19 +1,19 @@
-// One request at work: its tokens, its KV blocks, its sampler, and how far it has come.
+// One request at work, as the scheduler sees it: tokens whose K and V have to be computed, the KV blocks that
+// hold them, and how far it has come. What a request is for is its subclass's: generation.h, embedding.h.
 //
 // Threads: made by any thread; from then on the engine's thread only.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <optional>
-#include <string>
+#include <span>
 #include <vector>
 
+#include "engine/kv_caches.h"
 #include "engine/request.h"
 #include "kv/block_table.h"
-#include "sampling/sampler.h"
-#include "sampling/stop.h"
+#include "sampling/candidates.h"
 
 namespace quipu {
 
@@ -24,63 +24,66 @@ using Clock = std::chrono::steady_clock;
 struct CachedTokens {
   std::vector<Token> tokens;  // tokens[i] is at position i; the first n_stored have K and V in `table`
   int64_t n_stored = 0;
+  KvCache* home = nullptr;  // the cache that the blocks of `table` belong to
   kv::BlockTable table;
   Clock::time_point last_used;
 
-  explicit CachedTokens(kv::BlockPool& pool) : table(pool) {}
+  void move_to(KvCache& cache) {
+    home = &cache;
+    table = kv::BlockTable(*cache.blocks);
+  }
 };
 
 class Sequence {
  public:
-  // The prompt is not empty and fits n_ctx.
-  Sequence(uint64_t id, GenerateRequest request, int64_t n_ctx, std::unique_ptr<Sampler> sampler,
-           const Tokenizer* tok, kv::BlockPool& pool);
+  // The tokens are not empty.
+  Sequence(uint64_t id, std::vector<Token> tokens, const RunLimits& limits);
+  virtual ~Sequence() = default;
+  Sequence(const Sequence&) = delete;
+  Sequence& operator=(const Sequence&) = delete;
 
   uint64_t id() const { return id_; }  // a later request has a larger one
+  const RunLimits& limits() const { return limits_; }
   const CachedTokens& cache() const { return cache_; }
   CachedTokens& cache() { return cache_; }
-  Sampler& sampler() { return *sampler_; }
-  const GenerateOptions& options() const { return request_.options; }
 
   int64_t n_tokens() const { return static_cast<int64_t>(cache_.tokens.size()); }
-  // Tokens whose K and V are not stored yet. More than one: still in prefill.
+  // Tokens whose K and V are not stored yet.
   int64_t n_pending() const { return n_tokens() - cache_.n_stored; }
+  bool out_of_time(Clock::time_point now) const { return now >= deadline_; }
 
   // It starts, or goes on after a pause, with K and V of its first n_stored tokens in `table`.
-  void start(kv::BlockTable table, int64_t n_stored);
+  virtual void start(kv::BlockTable table, int64_t n_stored);
   // Gives its blocks away; they will be computed again.
   void pause();
 
-  // Takes a sampled token: text goes out, and the reason is set when the answer ends here.
-  std::optional<StopReason> accept(Token token);
+  // True: it wants the logits of its last token. False: the sum of all hidden states, which are needed then
+  // from the first token on, whatever is cached.
+  virtual bool samples() const = 0;
+  double* hidden_sum() const { return hidden_sum_; }
+  void set_hidden_sum(double* sum) { hidden_sum_ = sum; }  // the scheduler's memory, while it runs
 
-  bool out_of_time(Clock::time_point now) const { return now >= deadline_; }
+  // Before another step: false when the context is full and nothing can be done about it.
+  virtual bool make_context() { return true; }
 
-  // Before another step: false when the context is full and may not be shifted. Shifts it if it may.
-  bool make_context();
+  // All its tokens have been computed. `logits` of the last one (empty for who does not sample) may be
+  // changed, `memory` has room for every logit. The reason is set when the request ends here.
+  virtual std::optional<StopReason> computed(std::span<float> logits, std::span<Candidate> memory) = 0;
 
-  // Ends the request: remaining text, statistics, on_done.
-  void finish(StopReason reason, uint64_t kv_bytes);
-  void fail(Error e);
+  // The end of the request; exactly one of them is called.
+  virtual void finish(StopReason reason, uint64_t kv_bytes) = 0;
+  virtual void fail(Error e) = 0;
+
+ protected:
+  CachedTokens cache_;
+  const Clock::time_point submitted_;
+  std::optional<Clock::time_point> started_;
 
  private:
-  void emit(const std::string& text);
-  bool shift_context();
-
-  uint64_t id_;
-  GenerateRequest request_;
-  int64_t n_ctx_;
-  std::unique_ptr<Sampler> sampler_;
-  const Tokenizer* tokenizer_;
-  CachedTokens cache_;
-  Utf8Stream utf8_;
-  StopMatcher stops_;
-  RepetitionGuard guard_;
-  GenerateStats stats_;
-  int64_t limit_;  // generated tokens at most
-  bool may_shift_;
-  Clock::time_point submitted_, deadline_;
-  std::optional<Clock::time_point> started_, prefilled_;
+  const uint64_t id_;
+  const RunLimits limits_;
+  const Clock::time_point deadline_;
+  double* hidden_sum_ = nullptr;
 };
 
 }  // namespace quipu

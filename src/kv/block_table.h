@@ -13,6 +13,7 @@ namespace quipu::kv {
 
 class BlockTable {
  public:
+  BlockTable() = default;  // of no pool: only to be assigned to
   explicit BlockTable(BlockPool& pool) : pool_(&pool) {}
   ~BlockTable() { truncate(0); }
   BlockTable(BlockTable&& other) noexcept;
@@ -39,7 +40,7 @@ class BlockTable {
   std::span<const BlockId> ids() const { return ids_; }
 
  private:
-  BlockPool* pool_;
+  BlockPool* pool_ = nullptr;
   std::vector<BlockId> ids_;
   std::vector<const std::byte*> pointers_;
 };

@@ -76,10 +76,12 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
   p.lines.push_back({Category::kWorkspace, shape.workspace_bytes,
                      fmt::format("prefill chunks of {} rows, {} threads; not the context", shape.max_rows,
                                  shape.n_threads)});
-  // A row of logits for each sequence, and one list of candidates (id and logit) in which the sampler works.
-  p.lines.push_back(
-      {Category::kOutput, add(mul(o.n_parallel, mul(shape.n_vocab, 4)), mul(shape.n_vocab, 8)),
-       fmt::format("{} tokens of vocabulary x ({} sequences x 4 B + 8 B)", shape.n_vocab, o.n_parallel)});
+  // A row of logits and an embedding's sum for each sequence, and one list of candidates (id and logit) in
+  // which the sampler works.
+  const uint64_t of_each = add(mul(shape.n_vocab, 4), mul(shape.n_embd, 8));
+  p.lines.push_back({Category::kOutput, add(mul(o.n_parallel, of_each), mul(shape.n_vocab, 8)),
+                     fmt::format("{} sequences x ({} logits x 4 B + {} values x 8 B), {} candidates x 8 B",
+                                 o.n_parallel, shape.n_vocab, shape.n_embd, shape.n_vocab)});
   p.lines.push_back({Category::kRuntime, add(kRuntimeBytes, shape.tokenizer_bytes),
                      fmt::format("program and heap {}, tokenizer {}", format_bytes(kRuntimeBytes),
                                  format_bytes(shape.tokenizer_bytes))});

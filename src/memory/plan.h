@@ -31,6 +31,7 @@ struct ModelShape {
   int64_t max_rows = 0;
   int n_threads = 0;
   int64_t n_vocab = 0;
+  int64_t n_embd = 0;
   int64_t n_ctx_train = 0;
   uint64_t tokenizer_bytes = 0;  // tables built from the vocabulary
   std::vector<KvGroup> groups;

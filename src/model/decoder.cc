@@ -123,6 +123,7 @@ memory::ModelShape Decoder::shape(int n_threads) const {
   s.max_rows = kMaxBatchRows;
   s.n_threads = n_threads;
   s.n_vocab = h_.n_vocab;
+  s.n_embd = h_.n_embd;
   s.n_ctx_train = h_.n_ctx_train;
   s.groups.push_back({.n_layers = h_.n_layers,
                       .n_kv_heads = h_.n_kv_heads,

@@ -26,6 +26,7 @@ class Decoder::Run {
       attention_block(m_.layers_[static_cast<size_t>(i)], m_.attention_shape(pass_.layout, i));
       feed_forward_block(m_.layers_[static_cast<size_t>(i)]);
     }
+    add_up_hidden();
     output(logits);
   }
 
@@ -182,6 +183,21 @@ class Decoder::Run {
     for_rows(n_rows_,
              [&](int64_t r) { kernels::swiglu(b_.gate + r * h_.n_ff, b_.up + r * h_.n_ff, h_.n_ff); });
     project(l.down, l.down_bias, b_.gate, h_.n_ff);
+  }
+
+  void add_up_hidden() {
+    constexpr int64_t kPart = 256;  // values of a sum that one thread adds up, each in the order of the rows
+    for (const HiddenSum& s : batch_.sums) {
+      for_rows(s.n_rows, [&](int64_t i) {
+        kernels::rms_norm(b_.x + (s.row0 + i) * h_.n_embd, m_.output_norm_.data(), h_.rms_eps, h_.n_embd,
+                          b_.hidden + i * b_.hidden_stride);
+      });
+      for_rows(ceil_div(h_.n_embd, kPart), [&](int64_t part) {
+        const int64_t end = std::min(h_.n_embd, (part + 1) * kPart);
+        for (int64_t i = 0; i < s.n_rows; ++i)
+          for (int64_t d = part * kPart; d < end; ++d) s.sum[d] += b_.hidden[i * b_.hidden_stride + d];
+      });
+    }
   }
 
   // Logits of the rows asked for, and of no others.

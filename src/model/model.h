@@ -39,10 +39,19 @@ struct BatchSequence {
   const std::byte* const* blocks = nullptr;
 };
 
+// Consecutive rows whose last hidden states, normalised as for the logits, are added to `sum` one after the
+// other: an embedding's mean comes out the same whatever batches its tokens came in.
+struct HiddenSum {
+  int64_t row0 = 0;
+  int64_t n_rows = 0;
+  double* sum = nullptr;  // [n_embd]
+};
+
 struct Batch {
   std::span<const int32_t> tokens;  // [n_rows], n_rows <= kMaxBatchRows
   std::span<const BatchSequence> sequences;
   std::span<const int32_t> output_rows;  // rows whose logits are wanted, any number up to n_rows
+  std::span<const HiddenSum> sums = {};
 };
 
 class Workspace {  // the buffers of a forward pass; made by the model, sized by its plan

@@ -91,8 +91,8 @@ struct NaiveDecoder {
     return out;
   }
 
-  // Logits of every token.
-  Rows run(const std::vector<int32_t>& tokens) const {
+  // The last hidden states of every token, normalised.
+  Rows hidden(const std::vector<int32_t>& tokens) const {
     const auto& embedding = weights("token_embd.weight");
     const auto n_embd = static_cast<size_t>(m.n_embd);
     Rows x;
@@ -121,9 +121,15 @@ struct NaiveDecoder {
         for (size_t i = 0; i < n_embd; ++i) x[t][i] += residual_scale * f[i];
       }
     }
+    for (auto& row : x) row = norm("output_norm.weight", row);
+    return x;
+  }
+
+  // Logits of every token.
+  Rows run(const std::vector<int32_t>& tokens) const {
     Rows logits;
-    for (const auto& row : x) {
-      logits.push_back(linear(m.tied ? "token_embd" : "output", norm("output_norm.weight", row)));
+    for (const auto& row : hidden(tokens)) {
+      logits.push_back(linear(m.tied ? "token_embd" : "output", row));
       for (double& v : logits.back()) v /= logit_divisor;
     }
     return logits;

@@ -8,47 +8,56 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 
 #include "base/result.h"
+#include "chat/thinking_parser.h"
 #include "engine/engine.h"
 #include "http/exchange.h"
+#include "runner/json_body.h"
+#include "runner/loaded_model.h"
 #include "runner/prompt.h"
+#include "runner/work_queue.h"
 
 namespace quipu::runner {
 
-// HTTP status of an error's code, and {"error":"one sentence","code":"snake_case"}.
-int error_status(Code code);
-nlohmann::ordered_json error_json(const Error& e);
-void respond(http::Exchange& exchange, int status, const nlohmann::ordered_json& body);
-void respond_error(http::Exchange& exchange, const Error& e);
-
-class AnswerStream {
+class AnswerStream : public std::enable_shared_from_this<AnswerStream> {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Submits the prompt. On an error nothing has been answered yet. `received` is when the request came.
-  static Result<void> start(Engine& engine, std::shared_ptr<http::Exchange> exchange, Prompt prompt,
-                            GenerateOptions options, Clock::time_point received);
+  struct Parts {
+    LoadedModel& model;
+    std::shared_ptr<WorkQueue> queue;  // for what the engine's thread should not do
+    std::shared_ptr<http::Exchange> exchange;
+    Clock::time_point received;  // when the request came
+    bool return_context = false;
+  };
+  // Submits the prompt. On an error nothing has been answered yet.
+  static Result<void> start(Parts parts, Prompt prompt, GenerateOptions options);
 
-  AnswerStream(Engine& engine, std::shared_ptr<http::Exchange> exchange, const Prompt& prompt,
-               Clock::time_point received);
+  AnswerStream(Parts parts, Prompt prompt);
 
  private:
-  void text(std::string_view piece);       // on the engine's thread
-  void done(Result<GenerateStats> stats);  // on the engine's thread
-  bool push(const nlohmann::ordered_json& line);
+  // These three on the engine's thread.
+  void started();
+  void piece(const AnswerPiece& piece);
+  void done(Result<GenerateStats> stats);
+
+  Json last_line(const GenerateStats& stats) const;
+  Json logprobs_json(std::span<const Logprobs> logprobs) const;
+  Json token_json(const TokenLogprob& t) const;
+  bool push(const Json& line);
   void submitted(uint64_t id);
   void cancel();  // from any thread
 
-  Engine& engine_;
-  const std::shared_ptr<http::Exchange> exchange_;
-  const int64_t dropped_messages_, dropped_tokens_;
-  const Clock::time_point received_;
+  Parts parts_;
+  Prompt prompt_;  // its tokens are the engine's by now
 
-  // The engine's thread only.
-  bool started_ = false, cut_ = false;
+  // The engine's thread's until it is done, then the queue's.
+  bool begun_ = false, cut_ = false;
+  std::string generated_;  // where its tokens are to be returned
+  std::optional<ThinkingParser> thinking_;
 
   std::mutex mutex_;  // guards what follows
   uint64_t id_ = 0;   // 0: not known yet

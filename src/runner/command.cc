@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "runner/end_watch.h"
+#include "runner/json_body.h"
 #include "runner/kv_types.h"
 #include "runner/loaded_model.h"
 #include "runner/service.h"
@@ -18,7 +19,6 @@ namespace quipu::runner {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Json = nlohmann::ordered_json;
 
 constexpr int kOk = 0, kFailed = 1, kUsage = 2;
 
@@ -29,7 +29,7 @@ struct Options {
 
 // One line for whoever started this process. False: nobody reads it any more.
 bool say(const Json& line) {
-  const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  const std::string text = dump(line) + "\n";
   std::string_view rest = text;
   while (!rest.empty()) {
     const ssize_t n = write(STDOUT_FILENO, rest.data(), rest.size());
@@ -69,7 +69,9 @@ int serve(const Options& o, Clock::time_point began) {
   if (!service) return refuse(service.error(), kFailed);
   (*watch)->serving();
   const auto load_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - began).count();
-  if (!say({{"ready", true}, {"load_ns", load_ns}})) return kFailed;
+  const Json ready = {
+      {"ready", true}, {"load_ns", load_ns}, {"info", (*model)->info()}, {"memory", (*model)->memory()}};
+  if (!say(ready)) return kFailed;
   (*watch)->wait();
   return kOk;
 }
@@ -81,7 +83,8 @@ int runner_command(std::span<const std::string> args) {
   settle_heap();
   Options o;
   auto defaults = default_load_options();
-  if (!defaults) return refuse(defaults.error(), defaults.error().code == Code::kInvalidArgument ? kUsage : kFailed);
+  if (!defaults)
+    return refuse(defaults.error(), defaults.error().code == Code::kInvalidArgument ? kUsage : kFailed);
   o.load = *defaults;
   o.kv = kv_types_name(o.load.kv_types);
   CLI::App app("Holds one model and answers over a Unix socket (docs/runner-protocol.md)", "quipu runner");

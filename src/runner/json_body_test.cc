@@ -40,6 +40,26 @@ TEST(JsonBody, SaysWhereJsonGoesWrong) {
     EXPECT_TRUE(wrong(body).starts_with("the request is not valid JSON: it goes wrong at byte ")) << body;
 }
 
+TEST(JsonBody, KeepsTheOrderOfKeys) {
+  const auto body = *parse_body(R"({"z":{"b":1,"a":[{"y":1,"x":2}]},"a":2})");
+  EXPECT_EQ(body.dump(), R"({"z":{"b":1,"a":[{"y":1,"x":2}]},"a":2})");
+}
+
+TEST(JsonBody, OfEqualKeysTheLastCounts) {
+  EXPECT_EQ(parse_body(R"({"a":1,"b":{"x":1,"x":2},"a":[],"c":3,"a":4})")->dump(),
+            R"({"b":{"x":2},"c":3,"a":4})");
+}
+
+TEST(JsonBody, ManyKeysTakeNoMoreThanTheirLength) {
+  std::string text = "{";
+  for (int i = 0; i < 500'000; ++i) text += "\"k" + std::to_string(i % 400'000) + "\":0,";
+  text += "\"end\":1}";
+  const auto body = *parse_body(text);
+  EXPECT_EQ(body.size(), 400'001u);
+  EXPECT_EQ(field(body, "end"), 1);
+  EXPECT_TRUE(field(body, "absent").is_null());
+}
+
 TEST(JsonBody, DeepNestingIsRefusedAtOnce) {
   EXPECT_EQ(wrong("{\"a\":" + repeat("[", 10'000'000)), "the request is nested more than 64 deep");
   EXPECT_EQ(wrong(repeat("{\"a\":", 100'000)), "the request is nested more than 64 deep");

@@ -1,10 +1,33 @@
 #include "runner/loaded_model.h"
 
+#include <algorithm>
+
+#include "base/checked.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "kernels/dispatch.h"
 
 namespace quipu::runner {
+
+namespace {
+
+// Tokens that the file says are never to be sampled.
+std::vector<Token> suppressed_tokens(const gguf::File& file, int64_t n_vocab) {
+  constexpr std::string_view kKey = "tokenizer.ggml.suppress_tokens";
+  std::vector<Token> tokens;
+  const auto array = file.array(kKey);
+  if (!array || !*array) return tokens;
+  const auto ids = (*array)->as_ints();
+  for (const int64_t id : ids.value_or(std::vector<int64_t>()))
+    if (id >= 0 && id < n_vocab) tokens.push_back(static_cast<Token>(id));
+  if (tokens.size() < (*array)->size())
+    spdlog::warn("{}: what is no token of the vocabulary is ignored", kKey);
+  std::sort(tokens.begin(), tokens.end());
+  tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
+  return tokens;
+}
+
+}  // namespace
 
 std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const std::string& path,
                                                                            const LoadOptions& options) {
@@ -47,6 +70,7 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
   engine.n_ctx = p.options.n_ctx;
   engine.n_parallel = p.options.n_parallel;
   engine.kv_types = options.kv_types;
+  engine.suppressed = suppressed_tokens(*m->file_, m->model_->n_vocab());
   engine.keep_prefixes = options.keep_prefixes;
   engine.idle_trim_seconds = options.idle_trim_seconds;
   engine.kv_room = [model = m.get()] { return model->kv_room(); };
@@ -69,6 +93,19 @@ uint64_t LoadedModel::kv_room() const {
   // taken.
   const uint64_t available = memory::probe_machine().budget(), weights = file_->mapped_bytes();
   return available > weights ? available - weights : 0;
+}
+
+Result<void> LoadedModel::check_room(const RunLimits& limits, int64_t n_tokens) const {
+  const KvTypes types = limits.kv_types.value_or(engine_->options().kv_types);
+  const uint64_t block = std::max<uint64_t>(model_->kv_layout(types).block_bytes(), 1);
+  const uint64_t room = engine_->kv_use().committed + kv_room();
+  const int64_t tokens = std::max(limits.n_ctx, n_tokens);
+  const int64_t blocks = tokens / kernels::kBlockTokens + (tokens % kernels::kBlockTokens != 0);
+  const auto wanted = checked_mul(static_cast<uint64_t>(blocks), block);
+  if (wanted && *wanted <= room) return {};
+  return error(Code::kOutOfMemory, "{} tokens need a KV cache of {}, but {} are free: num_ctx {} fits",
+               tokens, format_bytes(wanted.value_or(UINT64_MAX)), format_bytes(room),
+               room / block * kernels::kBlockTokens);
 }
 
 nlohmann::ordered_json LoadedModel::memory() const {

@@ -49,6 +49,10 @@ class LoadedModel {
   // Bytes by which the KV cache could grow at this moment.
   uint64_t kv_room() const;
 
+  // kOutOfMemory, with the number of tokens that fit, when this machine could not hold a sequence of n_tokens
+  // (or of the context it asks for) even alone: better refused at once than when it is half written.
+  Result<void> check_room(const RunLimits& limits, int64_t n_tokens) const;
+
   nlohmann::ordered_json memory() const;
   nlohmann::ordered_json info() const;
 

@@ -1,25 +1,40 @@
-// From a request's JSON to the tokens of its prompt: template, dropping of old messages, truncation.
+// From what a request says to the tokens of its prompt: template, dropping of old messages, truncation.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
-#include "engine/request.h"
+#include "runner/generate_request.h"
 #include "runner/loaded_model.h"
+#include "runner/patience.h"
+#include "runner/template_cache.h"
 
 namespace quipu::runner {
 
+// What stands around a model's thinking.
+struct ThinkingTags {
+  std::string open, close;
+};
+
 struct Prompt {
   std::vector<Token> tokens;
+  std::string text;  // whole, also where tokens were dropped
+  // Of the answer's thinking, if it thinks and its template tells how.
+  std::optional<ThinkingTags> thinking;
   int64_t dropped_messages = 0;
   int64_t dropped_tokens = 0;
 };
 
-// `options` gives num_ctx, num_keep and shift. With "messages", the oldest (system messages and the last one
-// aside) are dropped until the prompt fits; then, and for "prompt", "truncate" decides between dropping
-// tokens from the middle and an error with both numbers.
-Result<Prompt> make_prompt(const LoadedModel& model, const nlohmann::json& body,
-                           const GenerateOptions& options);
+// The text and all its tokens, and nothing cut but messages: `limits` gives num_ctx. The oldest messages
+// (system messages and the last one aside) are dropped until the prompt fits, if it may be truncated.
+Result<Prompt> render_prompt(const LoadedModel& model, TemplateCache& templates,
+                             const GeneratePrompt& request, const RunLimits& limits, Patience& patience);
+
+// The same, ready for the engine. What is still too long loses tokens from the middle, as num_keep says; or
+// it is refused with both numbers, where that may not be (truncate, shift).
+Result<Prompt> make_prompt(const LoadedModel& model, TemplateCache& templates, const GeneratePrompt& request,
+                           const GenerateOptions& options, Patience& patience);
 
 }  // namespace quipu::runner

@@ -5,8 +5,6 @@
 namespace quipu::runner {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr const char* kTemplate = "{% for m in messages %}<{{ m['role'][0] }}>{{ m['content'] }}{% endfor %}";
 // As many real templates do: questions and answers take turns, and a question comes first.
 constexpr const char* kStrict =
@@ -21,11 +19,15 @@ class PromptTest : public test::WithModel {
   }
 
   static Result<Prompt> make(const Json& body, int64_t n_ctx, int64_t num_keep = 4, bool shift = true) {
-    GenerateOptions options;
-    options.n_ctx = n_ctx;
-    options.num_keep = num_keep;
-    options.shift = shift;
-    return make_prompt(model(), body, options);
+    UnknownOptions unknown;
+    QUIPU_ASSIGN(GenerateCall call, read_generate(body, model().model().n_vocab(), unknown));
+    call.options.n_ctx = n_ctx;
+    call.options.num_keep = num_keep;
+    call.options.shift = shift;
+    TemplateCache templates(model().tokenizer());
+    Patience patience([] {}, [] { return false; });
+    if (call.render_only) return render_prompt(model(), templates, call.prompt, call.options, patience);
+    return make_prompt(model(), templates, call.prompt, call.options, patience);
   }
 
   static std::string text(const Prompt& p) { return model().tokenizer()->decode(p.tokens, false, true); }
@@ -116,16 +118,23 @@ TEST_F(PromptTest, ALastMessageThatIsTooLongIsCutOrRefused) {
   EXPECT_EQ(text(*make(body, 12, -1)), "<s>S<u>0123") << "the whole prompt is to stay: its start does";
   EXPECT_EQ(text(*make(body, 12, 1000)), "<s>S<u>0123");
 
-  Json strict = body;
-  strict["truncate"] = false;
-  for (const auto& refused : {make(strict, 12), make(body, 12, 4, false)}) {
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
-    EXPECT_EQ(refused.error().message,
-              "the prompt has 17 tokens, but num_ctx is 12: at most 11 fit; shorten it or raise num_ctx");
-  }
-  EXPECT_EQ(make(strict, 17).error().code, Code::kInvalidArgument);
-  EXPECT_TRUE(make(strict, 18));
+  const auto refused = make(body, 12, 4, false);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
+  EXPECT_EQ(refused.error().message,
+            "the prompt has 17 tokens, but num_ctx is 12: at most 11 fit; shorten it or raise num_ctx");
+}
+
+TEST_F(PromptTest, WithoutTruncationNothingIsDropped) {
+  const Json c = {message("system", "S"), message("user", "first"), message("user", "0123456789")};
+  const Json body = {{"messages", c}, {"template", kTemplate}, {"truncate", false}};
+  const auto refused = make(body, 25);
+  ASSERT_FALSE(refused) << "without the first question it would fit";
+  EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
+  EXPECT_EQ(refused.error().message,
+            "the prompt has 25 tokens, but num_ctx is 25: at most 24 fit; shorten it or raise num_ctx");
+  EXPECT_TRUE(make(body, 26));
+  EXPECT_EQ(make(body, 6).error().message.substr(0, 36), "the prompt has more than 24 tokens, ");
 }
 
 TEST_F(PromptTest, TruncationHoldsForEveryContext) {
@@ -156,14 +165,183 @@ TEST_F(PromptTest, WrongRequestsAreNamed) {
   EXPECT_EQ(wrong(R"({"prompt":"x","raw":"yes"})"), "\"raw\" must be true or false");
   EXPECT_EQ(wrong(R"({"prompt":"x","truncate":0})"), "\"truncate\" must be true or false");
   EXPECT_EQ(wrong(R"({"prompt":"x","system":[]})"), "\"system\" must be a string");
-  EXPECT_EQ(wrong(R"({"prompt":"x","template":7})"), "\"template\" must be a string");
+  EXPECT_EQ(wrong(R"({"prompt":"x","template":7})"),
+            "\"template\" must be a string, or an object with kind and text");
+  EXPECT_EQ(wrong(R"({"prompt":"x","template":{"text":"x"}})"),
+            "the kind of a template is \"go\" or \"jinja\"");
+  EXPECT_EQ(
+      wrong(R"({"prompt":"x","think":"ultra"})"),
+      "invalid think value: \"ultra\" (must be \"high\", \"medium\", \"low\", \"max\", true, or false)");
+  EXPECT_EQ(wrong(R"({"prompt":"x","think":1})"),
+            "think must be a boolean or string (\"high\", \"medium\", \"low\", \"max\", true, or false)");
+  EXPECT_EQ(wrong(R"({"prompt":"x","tools":{}})"), "\"tools\" must be an array");
+  EXPECT_EQ(wrong(R"({"prompt":"x","context":[259]})"), "\"context\" must be token ids between 0 and 258");
+  EXPECT_EQ(wrong(R"({"prompt":"x","top_logprobs":21})"),
+            "\"top_logprobs\" must be an integer between 0 and 20");
+  EXPECT_EQ(wrong(R"({"messages":[{"role":"user","tool_calls":{}}]})"), "\"tool_calls\" must be an array");
+  EXPECT_EQ(wrong(R"({"messages":[{"role":"user","tool_calls":[1]}]})"),
+            "a tool call must be an object with a function");
+  EXPECT_EQ(wrong(R"({"messages":[{"role":"user","tool_calls":[{"function":{"arguments":"{}"}}]}]})"),
+            "the \"arguments\" of a tool call must be an object");
   EXPECT_EQ(wrong(R"({"messages":{}})"), "\"messages\" must be an array");
   EXPECT_EQ(wrong(R"({"messages":[]})"), "\"messages\" is empty");
   EXPECT_EQ(wrong(R"({"messages":["x"]})"), "a message must be an object with role and content");
-  EXPECT_EQ(wrong(R"({"messages":[{"content":"x"}]})"), "a message needs a role");
   EXPECT_EQ(wrong(R"({"messages":[{"role":"user","content":5}]})"), "\"content\" must be a string");
   EXPECT_EQ(wrong(R"({"prompt":"","raw":true})"), "the prompt is empty");
   EXPECT_EQ(wrong(R"({})"), "fine") << "an empty question, but the template makes a prompt of it";
+}
+
+TEST_F(PromptTest, WhatIsNotSupportedIsSaid) {
+  for (const char* body :
+       {R"({"prompt":"x","format":"json"})", R"({"prompt":"x","format":{"type":"object"}})",
+        R"({"prompt":"x","images":["aGk="]})",
+        R"({"messages":[{"role":"user","content":"x","images":["aGk="]}]})", R"({"prompt":"x","suffix":"y"})",
+        R"({"prompt":"x","suffix":"y","template":"{{ messages }}"})"}) {
+    const auto p = make(Json::parse(body), 100);
+    ASSERT_FALSE(p) << body;
+    EXPECT_EQ(p.error().code, Code::kUnsupported) << body;
+  }
+  for (const char* body : {R"({"prompt":"x","format":""})", R"({"prompt":"x","format":null,"images":[]})",
+                           R"({"prompt":"","suffix":"y"})", R"({"prompt":"x","suffix":""})"})
+    EXPECT_TRUE(make(Json::parse(body), 100)) << body;
+}
+
+TEST_F(PromptTest, TemplatesSeeToolsAndThinking) {
+  constexpr const char* kAll =
+      "{% if tools %}{{ tools | tojson }}{% endif %}{% if enable_thinking is defined %}[{{ enable_thinking }}"
+      "{% if reasoning_effort is defined %} {{ reasoning_effort }}{% endif %}]{% endif %}"
+      "{% for m in messages %}<{{ m.role }}>{% if m.reasoning_content %}({{ m.reasoning_content }}){% endif "
+      "%}"
+      "{{ m.content }}{% for c in m.tool_calls %}{{ c.id }}:{{ c.function.name }}{{ c.function.arguments | "
+      "tojson }}"
+      "{% endfor %}{% if m.name %}={{ m.name }}/{{ m.tool_call_id }}{% endif %}{% endfor %}";
+  const auto rendered = [&](const char* body) {
+    Json b = Json::parse(body);
+    b["template"] = {{"kind", "jinja"}, {"text", kAll}};
+    const auto p = make(b, 250);
+    return p ? p->text : p.error().message;
+  };
+  EXPECT_EQ(rendered(R"({"prompt":"x"})"), "<user>x");
+  EXPECT_EQ(rendered(R"({"prompt":"x","tools":[]})"), "<user>x");
+  EXPECT_EQ(rendered(R"({"prompt":"x","tools":[{"z":1,"a":2}]})"), R"([{"z": 1, "a": 2}]<user>x)");
+  EXPECT_EQ(rendered(R"({"prompt":"x","think":true})"), "[True]<user>x");
+  EXPECT_EQ(rendered(R"({"prompt":"x","think":false})"), "[False]<user>x");
+  EXPECT_EQ(rendered(R"({"prompt":"x","think":"high"})"), "[True high]<user>x");
+  EXPECT_EQ(rendered(R"({"messages":[{"role":"user","content":"q"},
+      {"role":"assistant","thinking":"hm","tool_calls":[{"id":"c1","function":{"index":0,"name":"f",
+       "arguments":{"z":1,"city":"Paris"}}},{"function":{"name":"g"}}]},
+      {"role":"tool","content":"r","tool_name":"f","tool_call_id":"c1"}]})"),
+            R"(<user>q<assistant>(hm)c1:f{"z": 1, "city": "Paris"}:g{}<tool>r=f/c1)");
+}
+
+Json go(const char* text) { return {{"kind", "go"}, {"text", text}}; }
+
+TEST_F(PromptTest, GoTemplatesAsOllamaRunsThem) {
+  const auto rendered = [&](Json body, const char* text) {
+    body["template"] = go(text);
+    const auto p = make(body, 250);
+    return p ? p->text : p.error().message;
+  };
+  const Json c = conversation();
+  EXPECT_EQ(rendered({{"messages", c}}, "{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}"),
+            "<system>S<user>a<assistant>b<user>c<assistant>d<user>e");
+  EXPECT_EQ(rendered({{"messages", c}}, "[{{ .System }}|{{ .Prompt }}|{{ .Response }}]"), "[S|a|b][|c|d][|e|")
+      << "a run for each turn";
+  EXPECT_EQ(rendered({{"prompt", "x"}, {"system", "S"}, {"think", "high"}},
+                     "{{ .System }} {{ .Prompt }} {{ .Think }} {{ .ThinkLevel }} {{ .IsThinkSet }}"),
+            "S x true high true");
+  EXPECT_EQ(
+      rendered({{"prompt", "x"}, {"tools", {{{"type", "function"}, {"function", {{"name", "f"}}}}}}},
+               "{{ range .Tools }}{{ .Function.Name }}{{ end }}{{ range .Messages }}{{ .Content }}{{ end }}"),
+      "fx");
+  EXPECT_EQ(rendered({{"prompt", "x"}, {"suffix", "y"}}, "<PRE>{{ .Prompt }}<SUF>{{ .Suffix }}<MID>"),
+            "<PRE>x<SUF>y<MID>");
+  EXPECT_EQ(rendered({{"prompt", "x"}}, "{{ .Foo"), "template: :1: unclosed action");
+  EXPECT_EQ(make({{"prompt", "x"}, {"template", go("{{ .Foo")}}, 100).error().code, Code::kCorrupt);
+}
+
+TEST_F(PromptTest, OldMessagesGoFromGoTemplatesToo) {
+  const auto p =
+      make({{"messages", conversation()},
+            {"template", go("{{ range .Messages }}<{{ slice .Role 0 1 }}>{{ .Content }}{{ end }}")}},
+           17);
+  ASSERT_TRUE(p) << p.error().message;
+  EXPECT_EQ(text(*p), "<s>S<u>c<a>d<u>e");
+  EXPECT_EQ(p->dropped_messages, 2);
+}
+
+TEST_F(PromptTest, ThinkingIsToldApartWhereTheTemplateSaysHow) {
+  constexpr const char* kThinks =
+      "{{ range .Messages }}{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}{{ end }}";
+  const auto tags = [&](Json body) {
+    const auto p = make(body, 250);
+    EXPECT_TRUE(p) << p.error().message;
+    return p && p->thinking ? p->thinking->open + p->thinking->close : "none";
+  };
+  const Json body = {{"prompt", "x"}, {"template", go(kThinks)}};
+  EXPECT_EQ(tags(body), "none") << "nobody asked";
+  Json thinks = body;
+  thinks["think"] = true;
+  EXPECT_EQ(tags(thinks), "<think></think>");
+  thinks["raw"] = true;
+  EXPECT_EQ(tags(thinks), "<think></think>");
+  thinks["think"] = false;
+  EXPECT_EQ(tags(thinks), "none");
+  EXPECT_EQ(tags({{"prompt", "x"}, {"think", true}, {"template", go("{{ .Prompt }}")}}), "none");
+  EXPECT_EQ(tags({{"prompt", "x"}, {"think", true}}), "none");
+}
+
+TEST_F(PromptTest, AContextsTextGoesInFront) {
+  // As they come from a client, where every number that is not negative is unsigned.
+  const Json ids =
+      Json::parse(Json(model().tokenizer()->encode("before<|end_of_text|>", false, true)).dump());
+  const auto p = make({{"prompt", "x"}, {"template", kTemplate}, {"context", ids}}, 100);
+  ASSERT_TRUE(p) << p.error().message;
+  EXPECT_EQ(text(*p), "before<|end_of_text|><u>x");
+  EXPECT_EQ(p->text, "before<|end_of_text|><u>x");
+  EXPECT_EQ(p->tokens.size(), 6u + 1 + 4) << "the control token is one token again";
+  EXPECT_EQ(make({{"prompt", "x"}, {"raw", true}, {"context", ids}}, 100)->text, "before<|end_of_text|>x");
+  // It counts for the cut, not for the dropping of messages.
+  const Json c = {message("user", "a"), message("user", "b")};
+  const auto cut = make({{"messages", c}, {"template", kTemplate}, {"context", ids}}, 14, 0);
+  ASSERT_TRUE(cut);
+  EXPECT_EQ(cut->dropped_messages, 0);
+  EXPECT_EQ(text(*cut), "u>a<u>b") << "half of the context stays free";
+}
+
+TEST_F(PromptTest, RenderedOnlyNothingIsCut) {
+  Json body = {{"prompt", std::string(300, 'x')}, {"raw", true}, {"render_only", true}};
+  const auto p = make(body, 12);
+  ASSERT_TRUE(p);
+  EXPECT_EQ(p->tokens.size(), 300u);
+  EXPECT_EQ(p->text, std::string(300, 'x'));
+  EXPECT_EQ(p->dropped_tokens, 0);
+  const Json c = {message("user", "a"), message("user", "b"), message("user", "c")};
+  const auto dropped = make({{"messages", c}, {"template", kTemplate}, {"render_only", true}}, 9);
+  ASSERT_TRUE(dropped);
+  EXPECT_EQ(dropped->text, "<u>b<u>c");
+  EXPECT_EQ(dropped->dropped_messages, 1);
+}
+
+// Whatever it is: the client has gone, or it has taken too long.
+TEST_F(PromptTest, MakingItEndsWhenNobodyWants) {
+  const TemplateText slow[] = {
+      {TemplateKind::kJinja,
+       "{% for i in range(100000) %}{% for j in range(1000) %}{% set x = i * j %}{% endfor %}{% endfor %}"},
+      {TemplateKind::kGo,
+       "{{ range 100000 }}{{ range 100000 }}{{ end }}{{ end }}{{ .Prompt }}{{ .Response }}"}};
+  for (const TemplateText& chat : slow) {
+    TemplateCache templates(model().tokenizer());
+    GeneratePrompt request;
+    request.prompt = "x";
+    request.chat_template = chat;
+    int asked = 0;
+    Patience patience([] {}, [&] { return ++asked > 3; });
+    const auto p = make_prompt(model(), templates, request, {}, patience);
+    ASSERT_FALSE(p);
+    EXPECT_EQ(p.error().code, Code::kCancelled) << p.error().message;
+    EXPECT_LT(asked, 10);
+  }
 }
 
 TEST_F(PromptTest, ABadTemplateIsTheRequestsFault) {

@@ -11,8 +11,6 @@ namespace quipu::runner {
 
 namespace {
 
-using Json = nlohmann::json;
-
 std::unexpected<Error> wrong_type(std::string_view name, std::string_view type) {
   return std::unexpected(Error{Code::kInvalidArgument,
                                fmt::format("option \"{}\" must be of type {}", name, type),
@@ -50,10 +48,9 @@ Result<bool> boolean(std::string_view name, const Json& v) {
 }
 
 // Options that a client may send and that decide how a model is loaded, not how a request runs.
-constexpr std::array kLoadOptions = {"num_batch", "num_gpu",           "main_gpu",
-                                     "use_mmap",  "draft_num_predict", "kv_cache_type"};
+constexpr std::array kLoadOptions = {"num_batch", "num_gpu", "main_gpu", "use_mmap", "draft_num_predict"};
 
-Result<void> read_one(std::string_view name, const Json& v, GenerateOptions& o) {
+Result<void> read_one(std::string_view name, const Json& v, GenerateOptions& o, UnknownOptions& unknown) {
   SamplingOptions& s = o.sampling;
   if (name == "temperature") {
     QUIPU_ASSIGN(s.temperature, number(name, v));
@@ -87,6 +84,11 @@ Result<void> read_one(std::string_view name, const Json& v, GenerateOptions& o) 
   } else if (name == "num_thread") {
     QUIPU_ASSIGN(const int32_t n, small_integer(name, v));
     o.n_threads = std::max(n, 0);
+  } else if (name == "kv_cache_type") {
+    if (!v.is_string()) return wrong_type(name, "string");
+    auto types = parse_kv_types(v.get_ref<const std::string&>());
+    if (!types) return wrap(std::move(types).error(), "option \"kv_cache_type\"");
+    o.kv_types = *types;
   } else if (name == "max_seconds") {
     QUIPU_ASSIGN(const float seconds, number(name, v));
     if (seconds < 0) return error(Code::kInvalidArgument, "option \"max_seconds\" must not be negative");
@@ -99,31 +101,27 @@ Result<void> read_one(std::string_view name, const Json& v, GenerateOptions& o) 
       if (!s1.get_ref<const std::string&>().empty()) o.stop.push_back(s1.get<std::string>());
     }
   } else if (std::find(kLoadOptions.begin(), kLoadOptions.end(), name) == kLoadOptions.end()) {
-    spdlog::warn("invalid option provided: {}", name);
+    unknown.warn(name);
   }
   return {};
 }
 
 }  // namespace
 
-Result<void> read_options(const Json& options, GenerateOptions& o) {
+void UnknownOptions::warn(std::string_view name) {
+  constexpr size_t kMost = 100;  // names; after that somebody is making them up
+  const std::lock_guard lock(mutex_);
+  if (names_.size() == kMost || names_.contains(name)) return;
+  names_.emplace(name);
+  spdlog::warn("invalid option provided: {}", name);
+}
+
+Result<void> read_options(const Json& options, GenerateOptions& o, UnknownOptions& unknown) {
   if (options.is_null()) return {};
   if (!options.is_object()) return error(Code::kInvalidArgument, "options must be an object");
   for (const auto& [name, v] : options.items())
-    if (!v.is_null()) QUIPU_TRY(read_one(name, v, o));
+    if (!v.is_null()) QUIPU_TRY(read_one(name, v, o, unknown));
   return {};
-}
-
-Result<void> check_kv_cache_type(const Json& options, std::string_view loaded) {
-  if (!options.is_object()) return {};
-  const auto it = options.find("kv_cache_type");
-  if (it == options.end() || it->is_null()) return {};
-  if (!it->is_string()) return wrong_type("kv_cache_type", "string");
-  QUIPU_ASSIGN(const KvTypes wanted, parse_kv_types(it->get_ref<const std::string&>()));
-  if (kv_types_name(wanted) == loaded) return {};
-  return error(Code::kInvalidArgument,
-               "the model is loaded with a KV cache of type {}; kv_cache_type {} needs another load", loaded,
-               it->get_ref<const std::string&>());
 }
 
 }  // namespace quipu::runner

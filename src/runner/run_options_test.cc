@@ -1,32 +1,39 @@
 #include "runner/run_options.h"
 
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
 
+#include <algorithm>
 #include <limits>
+#include <sstream>
 
+#include "base/log.h"
 #include "runner/kv_types.h"
 
 namespace quipu::runner {
 namespace {
 
-using Json = nlohmann::json;
+Result<void> read(const Json& options, GenerateOptions& o) {
+  UnknownOptions unknown;
+  return read_options(options, o, unknown);
+}
 
 std::string wrong(const Json& options) {
   GenerateOptions o;
-  const auto read = read_options(options, o);
-  if (read) return "fine";
-  EXPECT_EQ(read.error().code, Code::kInvalidArgument);
-  return read.error().message;
+  const auto done = read(options, o);
+  if (done) return "fine";
+  EXPECT_EQ(done.error().code, Code::kInvalidArgument);
+  return done.error().message;
 }
 
 TEST(RunOptions, ReadsEveryOption) {
   GenerateOptions o;
-  const auto read = read_options(Json::parse(R"({
+  const auto done = read(Json::parse(R"({
     "temperature": 0.5, "top_k": 7, "top_p": 0.25, "min_p": 0.125, "typical_p": 0.75, "repeat_last_n": -1,
     "repeat_penalty": 1.25, "presence_penalty": -0.5, "frequency_penalty": 2, "seed": 42, "num_predict": 100,
     "num_keep": -1, "repeat_guard": false, "num_ctx": 1024, "num_thread": 3, "max_seconds": 1.5, "stop": ["a", "", "b"]})"),
-                                 o);
-  ASSERT_TRUE(read) << read.error().message;
+                         o);
+  ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(o.sampling.temperature, 0.5f);
   EXPECT_EQ(o.sampling.top_k, 7);
   EXPECT_EQ(o.sampling.top_p, 0.25f);
@@ -48,9 +55,9 @@ TEST(RunOptions, ReadsEveryOption) {
 
 TEST(RunOptions, NullAndUnknownOnesChangeNothing) {
   GenerateOptions o, untouched;
-  ASSERT_TRUE(read_options(Json(), o));
-  ASSERT_TRUE(read_options(
-      Json::parse(R"({"temperature":null,"stop":null,"bogus":1,"num_gpu":99,"num_batch":512})"), o));
+  ASSERT_TRUE(read(Json(), o));
+  ASSERT_TRUE(
+      read(Json::parse(R"({"temperature":null,"stop":null,"bogus":1,"num_gpu":99,"num_batch":512})"), o));
   EXPECT_EQ(o.sampling.temperature, untouched.sampling.temperature);
   EXPECT_TRUE(o.stop.empty());
   EXPECT_FALSE(o.num_predict);
@@ -58,8 +65,8 @@ TEST(RunOptions, NullAndUnknownOnesChangeNothing) {
 
 TEST(RunOptions, IntegersAreTruncatedAndClamped) {
   GenerateOptions o;
-  ASSERT_TRUE(read_options(
-      Json::parse(R"({"num_ctx":2.9,"num_predict":-1.5,"top_k":1e12,"seed":18446744073709551615})"), o));
+  ASSERT_TRUE(
+      read(Json::parse(R"({"num_ctx":2.9,"num_predict":-1.5,"top_k":1e12,"seed":18446744073709551615})"), o));
   EXPECT_EQ(o.n_ctx, 4) << "the least there is";
   EXPECT_EQ(o.num_predict, -1);
   EXPECT_EQ(o.sampling.top_k, std::numeric_limits<int32_t>::max());
@@ -81,20 +88,39 @@ TEST(RunOptions, ValuesOutOfRangeAreNamed) {
     EXPECT_NE(wrong(Json::parse(option)).find("out of range"), std::string::npos) << option;
 }
 
-TEST(RunOptions, TheCacheTypeIsTheLoadedOne) {
-  const auto check = [](const char* options) {
-    const auto ok = check_kv_cache_type(Json::parse(options), "f16:f16");
-    return ok ? std::string("fine") : ok.error().message;
+TEST(RunOptions, TheCacheTypeBelongsToTheRequest) {
+  const auto types = [](const char* options) -> std::string {
+    GenerateOptions o;
+    const auto done = read(Json::parse(options), o);
+    if (!done) return std::string(code_name(done.error().code)) + ": " + done.error().message;
+    return o.kv_types ? kv_types_name(*o.kv_types) : "the model's";
   };
-  EXPECT_EQ(check("{}"), "fine");
-  EXPECT_EQ(check(R"({"kv_cache_type":null})"), "fine");
-  EXPECT_EQ(check(R"({"kv_cache_type":"f16"})"), "fine");
-  EXPECT_EQ(check(R"({"kv_cache_type":"f16:f16"})"), "fine");
-  EXPECT_NE(
-      check(R"({"kv_cache_type":"f32"})").find("loaded with a KV cache of type f16:f16; kv_cache_type f32"),
-      std::string::npos);
-  EXPECT_NE(check(R"({"kv_cache_type":"q8_0"})").find("q8_0 is not supported yet"), std::string::npos);
-  EXPECT_EQ(check(R"({"kv_cache_type":16})"), "option \"kv_cache_type\" must be of type string");
+  EXPECT_EQ(types("{}"), "the model's");
+  EXPECT_EQ(types(R"({"kv_cache_type":null})"), "the model's");
+  EXPECT_EQ(types(R"({"kv_cache_type":"f16"})"), "f16:f16");
+  EXPECT_EQ(types(R"({"kv_cache_type":"f16:f32"})"), "f16:f32");
+  EXPECT_TRUE(types(R"({"kv_cache_type":"q8_0"})").starts_with("unsupported: option \"kv_cache_type\": "));
+  EXPECT_TRUE(types(R"({"kv_cache_type":"x"})").starts_with("invalid_argument: option \"kv_cache_type\": "));
+  EXPECT_EQ(types(R"({"kv_cache_type":16})"),
+            "invalid_argument: option \"kv_cache_type\" must be of type string");
+}
+
+TEST(RunOptions, UnknownOnesAreWarnedOfOnce) {
+  std::ostringstream log;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log)));
+  UnknownOptions unknown;
+  GenerateOptions o;
+  for (int i = 0; i < 3; ++i)
+    ASSERT_TRUE(read_options({{"bogus", 1}, {"num_gpu", 9}, {"other", nullptr}}, o, unknown));
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(read_options({{"made_up_" + std::to_string(i), 1}}, o, unknown));
+  spdlog::set_default_logger(before);
+  const std::string said = log.str();
+  EXPECT_EQ(said.find("invalid option provided: bogus"), said.rfind("invalid option provided: bogus"));
+  EXPECT_NE(said.find("bogus"), std::string::npos);
+  EXPECT_EQ(said.find("num_gpu"), std::string::npos);
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 100) << "somebody is making them up";
 }
 
 TEST(KvTypesText, ReadsOneOrTwoNames) {

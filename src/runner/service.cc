@@ -6,21 +6,17 @@
 #include <array>
 #include <chrono>
 
-#include "base/checked.h"
-#include "base/log.h"
-#include "base/units.h"
 #include "runner/answer_stream.h"
-#include "runner/json_body.h"
+#include "runner/embed.h"
+#include "runner/generate_request.h"
 #include "runner/prompt.h"
-#include "runner/run_options.h"
+#include "runner/respond.h"
 
 namespace quipu::runner {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-enum class Route { kHealth, kInfo, kMemory, kGenerate, kTokenize, kDetokenize, kFill };
+enum class Route { kHealth, kInfo, kMemory, kGenerate, kEmbed, kTokenize, kDetokenize, kFill };
 
 struct Entry {
   std::string_view path, method;
@@ -28,10 +24,10 @@ struct Entry {
 };
 
 constexpr std::array kRoutes = {
-    Entry{"/health", "GET", Route::kHealth},      Entry{"/info", "GET", Route::kInfo},
-    Entry{"/memory", "GET", Route::kMemory},      Entry{"/generate", "POST", Route::kGenerate},
-    Entry{"/tokenize", "POST", Route::kTokenize}, Entry{"/detokenize", "POST", Route::kDetokenize},
-    Entry{"/debug/fill", "POST", Route::kFill},
+    Entry{"/health", "GET", Route::kHealth},          Entry{"/info", "GET", Route::kInfo},
+    Entry{"/memory", "GET", Route::kMemory},          Entry{"/generate", "POST", Route::kGenerate},
+    Entry{"/embed", "POST", Route::kEmbed},           Entry{"/tokenize", "POST", Route::kTokenize},
+    Entry{"/detokenize", "POST", Route::kDetokenize}, Entry{"/debug/fill", "POST", Route::kFill},
 };
 
 const Entry* find_route(const http::Request& request) {
@@ -41,7 +37,8 @@ const Entry* find_route(const http::Request& request) {
   return it == kRoutes.end() ? nullptr : &*it;
 }
 
-// After a large request its memory goes back to the system: what is measured stays what was planned.
+// A large request takes its time. Afterwards its memory goes back to the system: what is measured stays what
+// was planned.
 constexpr size_t kLargeBody = size_t{1} << 20;
 
 }  // namespace
@@ -52,10 +49,12 @@ http::ServerOptions Service::server_options() {
   return options;
 }
 
+Service::Service(LoadedModel& model)
+    : model_(model), templates_(model.tokenizer()), queue_(std::make_shared<WorkQueue>()) {}
+
 Result<std::unique_ptr<Service>> Service::start(LoadedModel& model, const std::string& socket_path,
                                                 const http::ServerOptions& options) {
   std::unique_ptr<Service> service(new Service(model));
-  service->worker_ = std::make_unique<WorkQueue>();
   http::Endpoint endpoint;
   endpoint.path = socket_path;
   QUIPU_ASSIGN(service->server_, http::Server::listen(endpoint, options,
@@ -65,7 +64,10 @@ Result<std::unique_ptr<Service>> Service::start(LoadedModel& model, const std::s
   return service;
 }
 
-Service::~Service() { server_.reset(); }
+Service::~Service() {
+  server_.reset();
+  queue_->stop();
+}
 
 void Service::take(std::shared_ptr<http::Exchange> exchange) {
   const http::Request& request = exchange->request();
@@ -81,10 +83,13 @@ void Service::take(std::shared_ptr<http::Exchange> exchange) {
                               .body = error_json(e).dump() + "\n"});
   }
   if (entry->route == Route::kHealth) return respond(*exchange, 200, {{"status", "ok"}});
-  worker_->post([this, exchange = std::move(exchange), received = std::chrono::steady_clock::now()] {
+  queue_->post([this, exchange = std::move(exchange),
+                received = std::chrono::steady_clock::now()](WorkQueue::Place& place) {
+    Patience patience([&place] { place.give_up(); }, [&exchange] { return exchange->gone(); });
     const size_t size = exchange->request().body.size();
+    if (size > kLargeBody) patience.takes_long();
     try {
-      work(exchange, received);
+      work({exchange, received, patience});
     } catch (const std::exception& e) {  // no memory for a body's values; nothing else is meant to throw
       respond_error(*exchange, Error{Code::kInternal, fmt::format("the request failed: {}", e.what()), {}});
     }
@@ -92,34 +97,36 @@ void Service::take(std::shared_ptr<http::Exchange> exchange) {
   });
 }
 
-void Service::work(const std::shared_ptr<http::Exchange>& exchange,
-                   std::chrono::steady_clock::time_point received) {
-  if (exchange->gone()) return;
-  const auto answer = [&]() -> Result<Json> {
-    const Route route = find_route(exchange->request())->route;
-    if (route == Route::kInfo) return model_.info();
-    if (route == Route::kMemory) return model_.memory();
-    QUIPU_ASSIGN(const nlohmann::json body, parse_body(exchange->request().body));
-    switch (route) {
-      case Route::kTokenize:
-        return tokenize(body);
-      case Route::kDetokenize:
-        return detokenize(body);
-      case Route::kFill:
-        return fill(body);
-      default:
-        break;
-    }
-    QUIPU_TRY(generate(body, exchange, received));
-    return Json();  // the engine answers
-  }();
-  if (!answer)
-    respond_error(*exchange, answer.error());
-  else if (!answer->is_null())
-    respond(*exchange, 200, *answer);
+void Service::work(const Call& call) {
+  if (call.patience.gone()) return;
+  const Result<Json> result = answer(call);
+  if (!result)
+    respond_error(*call.exchange, result.error());
+  else if (!result->is_null())
+    respond(*call.exchange, 200, *result);
 }
 
-Result<Json> Service::tokenize(const nlohmann::json& body) {
+Result<Json> Service::answer(const Call& call) {
+  const http::Request& request = call.exchange->request();
+  const Route route = find_route(request)->route;
+  if (route == Route::kInfo) return model_.info();
+  if (route == Route::kMemory) return model_.memory();
+  QUIPU_ASSIGN(const Json body, parse_body(request.body));
+  switch (route) {
+    case Route::kTokenize:
+      return tokenize(body);
+    case Route::kDetokenize:
+      return detokenize(body);
+    case Route::kFill:
+      return fill(body);
+    case Route::kEmbed:
+      return embed(body, call);
+    default:
+      return generate(body, call);
+  }
+}
+
+Result<Json> Service::tokenize(const Json& body) {
   QUIPU_ASSIGN(const Tokenizer* tokenizer, model_.need_tokenizer());
   QUIPU_ASSIGN(const std::string text, text_field(body, "text"));
   QUIPU_ASSIGN(const bool add_special, flag_field(body, "add_special", true));
@@ -127,23 +134,15 @@ Result<Json> Service::tokenize(const nlohmann::json& body) {
   return Json{{"tokens", tokenizer->encode(text, add_special, parse_special)}};
 }
 
-Result<Json> Service::detokenize(const nlohmann::json& body) {
+Result<Json> Service::detokenize(const Json& body) {
   QUIPU_ASSIGN(const Tokenizer* tokenizer, model_.need_tokenizer());
-  const auto it = body.find("tokens");
-  if (it == body.end() || !it->is_array())
+  if (field(body, "tokens").is_null())
     return error(Code::kInvalidArgument, "\"tokens\" must be an array of token ids");
-  std::vector<Token> ids;
-  ids.reserve(it->size());
-  for (const nlohmann::json& id : *it) {
-    if (!id.is_number_unsigned() || id.get<uint64_t>() >= static_cast<uint64_t>(tokenizer->size()))
-      return error(Code::kInvalidArgument, "\"tokens\" must be token ids between 0 and {}",
-                   tokenizer->size() - 1);
-    ids.push_back(static_cast<Token>(id.get<uint64_t>()));
-  }
+  QUIPU_ASSIGN(const std::vector<Token> ids, tokens_field(body, "tokens", tokenizer->size()));
   return Json{{"text", tokenizer->decode(ids, false, true)}};
 }
 
-Result<Json> Service::fill(const nlohmann::json& body) {
+Result<Json> Service::fill(const Json& body) {
   const EngineOptions& engine = model_.engine().options();
   if (!body.contains("tokens")) return error(Code::kInvalidArgument, "\"tokens\" is missing");
   QUIPU_ASSIGN(const int64_t tokens, integer_field(body, "tokens", 0, 0, engine.n_ctx));
@@ -152,36 +151,30 @@ Result<Json> Service::fill(const nlohmann::json& body) {
   return model_.memory();
 }
 
-// What this machine could not hold even for one sequence alone is refused at once, not when it is half
-// written.
-Result<void> Service::check_room(const GenerateOptions& options, int64_t n_prompt) const {
-  const uint64_t block = std::max<uint64_t>(model_.planned().plan.kv_block_bytes, 1);
-  const uint64_t room = model_.engine().kv_use().committed + model_.kv_room();
-  const int64_t tokens = std::max(options.n_ctx, n_prompt + 1);
-  const auto wanted =
-      checked_mul(static_cast<uint64_t>(ceil_div<int64_t>(tokens, kernels::kBlockTokens)), block);
-  if (wanted && *wanted <= room) return {};
-  return error(Code::kOutOfMemory, "{} tokens need a KV cache of {}, but {} are free: num_ctx {} fits",
-               tokens, format_bytes(wanted.value_or(UINT64_MAX)), format_bytes(room),
-               room / block * kernels::kBlockTokens);
-}
-
-Result<void> Service::generate(const nlohmann::json& body, const std::shared_ptr<http::Exchange>& exchange,
-                               std::chrono::steady_clock::time_point received) {
-  GenerateOptions options;
-  if (const auto it = body.find("options"); it != body.end()) {
-    QUIPU_TRY(read_options(*it, options));
-    QUIPU_TRY(check_kv_cache_type(*it, model_.planned().kv_type));
-  }
-  QUIPU_ASSIGN(options.shift, flag_field(body, "shift", true));
-  const int64_t trained = model_.model().n_ctx_train();
+Result<Json> Service::generate(const Json& body, const Call& call) {
+  const int64_t n_vocab = model_.model().n_vocab(), trained = model_.model().n_ctx_train();
+  QUIPU_ASSIGN(GenerateCall asked, read_generate(body, n_vocab, unknown_options_));
+  GenerateOptions& options = asked.options;
   if (options.n_ctx > std::max(trained, model_.engine().options().n_ctx))
     return error(Code::kInvalidArgument, "num_ctx {} is more than the {} tokens this model was trained for",
                  options.n_ctx, trained);
-  QUIPU_TRY(check_room(options, 0));
-  QUIPU_ASSIGN(Prompt prompt, make_prompt(model_, body, options));
-  QUIPU_TRY(check_room(options, static_cast<int64_t>(prompt.tokens.size())));
-  return AnswerStream::start(model_.engine(), exchange, std::move(prompt), std::move(options), received);
+  if (asked.render_only) {
+    QUIPU_ASSIGN(const Prompt p, render_prompt(model_, templates_, asked.prompt, options, call.patience));
+    return Json{
+        {"prompt", p.text}, {"prompt_tokens", p.tokens.size()}, {"dropped_messages", p.dropped_messages}};
+  }
+  QUIPU_TRY(model_.check_room(options, 1));
+  QUIPU_ASSIGN(Prompt prompt, make_prompt(model_, templates_, asked.prompt, options, call.patience));
+  QUIPU_TRY(model_.check_room(options, static_cast<int64_t>(prompt.tokens.size()) + 1));
+  QUIPU_TRY(AnswerStream::start({model_, queue_, call.exchange, call.received, asked.return_context},
+                                std::move(prompt), std::move(options)));
+  return Json();
+}
+
+Result<Json> Service::embed(const Json& body, const Call& call) {
+  QUIPU_ASSIGN(EmbedInputs inputs, read_embed_inputs(model_, body, call.patience));
+  QUIPU_TRY(start_embedding(model_, queue_, call.exchange, std::move(inputs)));
+  return Json();
 }
 
 }  // namespace quipu::runner

@@ -1,8 +1,8 @@
 // A loaded model's answers over HTTP: docs/runner-protocol.md.
 //
-// Three kinds of threads meet here: the server's own, which only hands requests on; one worker, which reads a
-// request, renders its template and tokenises it (a long prompt takes a while, and must not hold up anybody's
-// stream); and the engine's, which writes the answer.
+// Three kinds of threads meet here: the server's own, which only hands requests on; those of the work queue,
+// which read a request, render its template and tokenise it (that may take a while, and must not hold up
+// anybody's stream); and the engine's, which writes the answer.
 //
 // Threads: make and destroy it on one thread.
 #pragma once
@@ -12,7 +12,11 @@
 
 #include "base/result.h"
 #include "http/server.h"
+#include "runner/json_body.h"
 #include "runner/loaded_model.h"
+#include "runner/patience.h"
+#include "runner/run_options.h"
+#include "runner/template_cache.h"
 #include "runner/work_queue.h"
 
 namespace quipu::runner {
@@ -29,21 +33,31 @@ class Service {
   Service& operator=(const Service&) = delete;
 
  private:
-  explicit Service(LoadedModel& model) : model_(model) {}
+  // One request, from its arrival on.
+  struct Call {
+    std::shared_ptr<http::Exchange> exchange;
+    std::chrono::steady_clock::time_point received;
+    Patience& patience;
+  };
+
+  explicit Service(LoadedModel& model);
 
   void take(std::shared_ptr<http::Exchange> exchange);  // on the server's thread
-  void work(const std::shared_ptr<http::Exchange>& exchange, std::chrono::steady_clock::time_point received);
+  void work(const Call& call);                          // on a thread of the queue
+  // The answer; null: it comes from elsewhere.
+  Result<Json> answer(const Call& call);
 
-  Result<nlohmann::ordered_json> tokenize(const nlohmann::json& body);
-  Result<nlohmann::ordered_json> detokenize(const nlohmann::json& body);
-  Result<nlohmann::ordered_json> fill(const nlohmann::json& body);
-  Result<void> generate(const nlohmann::json& body, const std::shared_ptr<http::Exchange>& exchange,
-                        std::chrono::steady_clock::time_point received);
-  Result<void> check_room(const GenerateOptions& options, int64_t n_prompt) const;
+  Result<Json> tokenize(const Json& body);
+  Result<Json> detokenize(const Json& body);
+  Result<Json> fill(const Json& body);
+  Result<Json> generate(const Json& body, const Call& call);
+  Result<Json> embed(const Json& body, const Call& call);
 
   LoadedModel& model_;
-  std::unique_ptr<WorkQueue> worker_;
-  std::unique_ptr<http::Server> server_;  // last: ends first
+  TemplateCache templates_;
+  UnknownOptions unknown_options_;
+  std::shared_ptr<WorkQueue> queue_;  // stopped with the service; answers that are cut may still hold it
+  std::unique_ptr<http::Server> server_;
 };
 
 }  // namespace quipu::runner

@@ -1,119 +1,12 @@
 // The service over a real socket: what it answers, and what it does with clients that ask badly, hang up or
 // do not read.
-#include "runner/service.h"
-
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <future>
-#include <thread>
+#include "runner/service_fixture.h"
 
-#include "http/client.h"
-#include "http/socket.h"
-#include "runner/test_model.h"
-
-namespace quipu::runner {
+namespace quipu::runner::test {
 namespace {
-
-using Json = nlohmann::json;
-using std::chrono::milliseconds;
-
-// Nothing here depends on how long something takes; this is when a test that hangs gives up.
-constexpr milliseconds kPatience{60'000};
-
-class ServiceTest : public test::WithModel {
- protected:
-  void SetUp() override {
-    auto service = Service::start(model(), socket().path);
-    ASSERT_TRUE(service) << service.error().message;
-    service_ = std::move(*service);
-  }
-  void TearDown() override {
-    service_.reset();
-    ASSERT_TRUE(model().engine().fill(0, 1));  // no test finds another's conversations
-  }
-
-  static http::Endpoint socket() { return {.path = folder() / "s", .host = {}, .port = 0}; }
-
-  static http::Response ask(const std::string& method, const std::string& target,
-                            const std::string& body = {}) {
-    const auto answer =
-        http::Client(socket()).send({.method = method, .target = target, .headers = {}, .body = body});
-    EXPECT_TRUE(answer) << answer.error().message;
-    return answer.value_or(http::Response{.status = 0, .headers = {}, .body = {}});
-  }
-  static Json get(const std::string& target) {
-    const auto answer = ask("GET", target);
-    EXPECT_EQ(answer.status, 200) << answer.body;
-    return Json::parse(answer.body);
-  }
-  static Json post(const std::string& target, const Json& body) {
-    const auto answer = ask("POST", target, body.dump());
-    EXPECT_EQ(answer.status, 200) << answer.body;
-    return Json::parse(answer.body);
-  }
-  // The status and the error's code of a request that goes wrong.
-  static std::string refusal(const std::string& target, const std::string& body) {
-    const auto answer = ask("POST", target, body);
-    const Json error = Json::parse(answer.body, nullptr, false);
-    EXPECT_TRUE(error.is_object() && error["error"].is_string()) << answer.body;
-    EXPECT_EQ(answer.headers.find("Content-Type").value_or(""), "application/json; charset=utf-8");
-    return std::to_string(answer.status) + " " + error.value("code", "");
-  }
-
-  struct Answer {
-    std::string text;
-    std::vector<std::string> pieces;
-    Json done;
-  };
-  // Reads a stream to its end and checks its form: pieces of text, then exactly one last line.
-  static Answer generate(const Json& request) {
-    Answer a;
-    const auto answer = http::Client(socket()).stream_lines(
-        {.method = "POST", .target = "/generate", .headers = {}, .body = request.dump()},
-        [&](std::string_view text) {
-          const Json line = Json::parse(text);
-          EXPECT_TRUE(a.done.is_null()) << "a line after the last: " << text;
-          if (line.contains("text")) {
-            EXPECT_EQ(line.size(), 1u);
-            a.text += line["text"].get<std::string>();
-            a.pieces.push_back(line["text"]);
-          } else {
-            a.done = line;
-          }
-          return true;
-        });
-    EXPECT_TRUE(answer) << answer.error().message;
-    EXPECT_EQ(answer ? answer->status : 0, 200) << (answer ? answer->body : "");
-    EXPECT_TRUE(a.done.is_object());
-    return a;
-  }
-  // Ten contexts long: nobody waits for its end.
-  static Json endless() {
-    return {
-        {"prompt", "abc"},
-        {"raw", true},
-        {"options", {{"temperature", 0}, {"num_predict", -1}, {"num_ctx", 8192}, {"repeat_guard", false}}}};
-  }
-
-  static std::string request_text(const Json& body) {
-    const std::string text = body.dump();
-    return fmt::format("POST /generate HTTP/1.1\r\nHost: r\r\nContent-Length: {}\r\n\r\n{}", text.size(),
-                       text);
-  }
-
-  static bool eventually(const std::function<bool()>& condition) {
-    const auto until = std::chrono::steady_clock::now() + kPatience;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > until) return false;
-      std::this_thread::sleep_for(milliseconds(5));
-    }
-    return true;
-  }
-  static bool idle() { return model().engine().kv_use().in_use == 0; }
-
-  std::unique_ptr<Service> service_;
-};
 
 TEST_F(ServiceTest, SaysHowItIs) {
   EXPECT_EQ(get("/health"), Json({{"status", "ok"}}));
@@ -190,7 +83,7 @@ TEST_F(ServiceTest, SaysWhatWasDropped) {
 TEST_F(ServiceTest, RefusesBeforeTheFirstLine) {
   for (const char* body :
        {"", "{", "[]", R"({"prompt":5})", R"({"prompt":"x","options":[]})",
-        R"({"prompt":"x","options":{"num_ctx":"8"}})", R"({"prompt":"x","options":{"kv_cache_type":"f32"}})",
+        R"({"prompt":"x","options":{"num_ctx":"8"}})", R"({"prompt":"x","options":{"kv_cache_type":"f8"}})",
         R"({"prompt":"x","options":{"num_ctx":8193}})", R"({"prompt":"x","options":{"repeat_penalty":-1}})",
         R"({"prompt":"x","shift":1})", R"({"messages":[]})", R"({"prompt":"","raw":true})",
         R"({"prompt":"x","template":"{{ raise_exception('no') }}"})"})
@@ -309,4 +202,4 @@ TEST_F(ServiceTest, ASecondOneOnTheSameSocketIsRefused) {
 }
 
 }  // namespace
-}  // namespace quipu::runner
+}  // namespace quipu::runner::test

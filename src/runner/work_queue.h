@@ -1,12 +1,16 @@
-// One thread that does jobs in the order they came: what takes longer than a server's own thread may be held
-// up.
+// Jobs that take longer than a server's own thread may be held up: reading a request, rendering its template,
+// tokenising it. Most take milliseconds and start in the order they came. A job that turns out to take long
+// gives its place up: others start beside it, and it goes on as the least important thread there is. So what
+// a hostile template can do to others is bounded, and threads are only there while there is work.
 //
-// Threads: post() from any thread.
+// Threads: post() from any thread; stop() from none of the queue's own.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <list>
 #include <mutex>
 #include <thread>
 
@@ -14,47 +18,47 @@ namespace quipu::runner {
 
 class WorkQueue {
  public:
-  WorkQueue() : thread_([this] { loop(); }) {}
-  // Waits for the job at work; those that still wait are dropped.
-  ~WorkQueue() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_all();
-    thread_.join();
-  }
+  static constexpr size_t kPlaces = 4;      // jobs at a time that have a place
+  static constexpr size_t kMaxThreads = 8;  // with those that gave theirs up
 
-  // A job must not throw.
-  void post(std::function<void()> job) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (stopping_) return;
-      jobs_.push_back(std::move(job));
-    }
-    wake_.notify_one();
-  }
+  // A job's hold on its place, while it runs.
+  class Place {
+   public:
+    // Lets another job start. Once given up it is gone; a second call does nothing.
+    void give_up();
+
+   private:
+    friend class WorkQueue;
+    explicit Place(WorkQueue& queue) : queue_(queue) {}
+    WorkQueue& queue_;
+    bool held_ = true;
+  };
+  using Job = std::function<void(Place&)>;
+
+  WorkQueue() = default;
+  ~WorkQueue() { stop(); }
+  WorkQueue(const WorkQueue&) = delete;
+  WorkQueue& operator=(const WorkQueue&) = delete;
+
+  // A job must not throw. After stop() it is dropped.
+  void post(Job job);
+
+  // Waits for the jobs at work; those that still wait are dropped.
+  void stop();
 
  private:
-  void loop() {
-    std::unique_lock lock(mutex_);
-    while (true) {
-      wake_.wait(lock, [&] { return stopping_ || !jobs_.empty(); });
-      if (stopping_) return;
-      std::function<void()> job = std::move(jobs_.front());
-      jobs_.pop_front();
-      lock.unlock();
-      job();
-      job = nullptr;  // what it holds goes before the lock is taken again
-      lock.lock();
-    }
-  }
+  void start_threads();  // these two with the lock
+  bool may_start() const { return !jobs_.empty() && n_with_place_ < kPlaces; }
+  void loop(std::list<std::thread>::iterator self);
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::function<void()>> jobs_;
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_, ended_;
+  std::deque<Job> jobs_;
+  size_t n_with_place_ = 0;          // jobs
+  size_t n_idle_ = 0;                // threads
+  std::list<std::thread> threads_;   // that work or wait
+  std::list<std::thread> finished_;  // to be joined
   bool stopping_ = false;
-  std::thread thread_;  // last: it uses all of the above
 };
 
 }  // namespace quipu::runner

@@ -63,8 +63,8 @@ Result<std::unique_ptr<Tokenizer>> ByteBpeTokenizer::load(const gguf::File& file
       std::move(vocab), std::move(merges), std::move(special), *pre, space_prefix.value_or(false)));
 }
 
-std::vector<Token> ByteBpeTokenizer::encode(std::string_view text, bool add_special,
-                                            bool parse_special) const {
+std::vector<Token> ByteBpeTokenizer::encode_start(std::string_view text, bool add_special, bool parse_special,
+                                                  size_t most) const {
   std::vector<Token> out;
   const SpecialTokens& special = special_.tokens;
   if (add_special && special.add_bos && special.bos) out.push_back(*special.bos);
@@ -72,12 +72,14 @@ std::vector<Token> ByteBpeTokenizer::encode(std::string_view text, bool add_spec
   BpeEncoder encoder(vocab_, merges_, pre_.has(PreTokenizer::kWholePieces));
   std::string buffer;
   for (const Fragment& f : partition_.cut(vocab_, text, parse_special)) {
+    if (out.size() > most) return out;
     if (f.text.empty()) {
       out.push_back(f.token);
       continue;
     }
-    split(pre_.steps, normalise_utf8(f.text, buffer),
-          [&](std::string_view piece) { encoder.encode(piece, out); });
+    split(pre_.steps, normalise_utf8(f.text, buffer), [&](std::string_view piece) {
+      if (out.size() <= most) encoder.encode(piece, out);
+    });
   }
 
   if (add_special && special.add_eos && special.eos) out.push_back(*special.eos);

@@ -22,7 +22,11 @@ class ByteBpeTokenizer final : public Tokenizer {
  public:
   static Result<std::unique_ptr<Tokenizer>> load(const gguf::File& file);
 
-  std::vector<Token> encode(std::string_view text, bool add_special, bool parse_special) const override;
+  std::vector<Token> encode(std::string_view text, bool add_special, bool parse_special) const override {
+    return encode_start(text, add_special, parse_special, SIZE_MAX);
+  }
+  std::vector<Token> encode_start(std::string_view text, bool add_special, bool parse_special,
+                                  size_t most) const override;
   std::string piece(Token id, bool special) const override;
   std::string decode(std::span<const Token> ids, bool remove_special, bool unparse_special) const override;
 

@@ -36,6 +36,12 @@ class Tokenizer {
   // Any bytes are accepted. add_special: BOS/EOS as the model says. parse_special: control tokens written in
   // the text are recognised (user-defined ones always are).
   virtual std::vector<Token> encode(std::string_view text, bool add_special, bool parse_special) const = 0;
+  // As encode(), but may stop anywhere after more than `most` tokens: for who wants to know no more than that
+  // a text is so long, or its first tokens.
+  virtual std::vector<Token> encode_start(std::string_view text, bool add_special, bool parse_special,
+                                          [[maybe_unused]] size_t most) const {
+    return encode(text, add_special, parse_special);
+  }
 
   // The bytes of one token; control tokens give "" unless `special`. May be part of a character. Ids out of
   // range: "".

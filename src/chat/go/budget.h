@@ -8,6 +8,7 @@
 #include "chat/go/failure.h"
 #include "chat/go/limits.h"
 #include "chat/native_stack.h"
+#include "chat/stop_question.h"
 
 namespace quipu::gotmpl {
 
@@ -17,7 +18,7 @@ class Budget {
   // All strings alive at once may take this many times the limit for one of them.
   static constexpr uint64_t kLiveFactor = 4;
 
-  explicit Budget(const Limits& limits) : limits_(limits) {}
+  explicit Budget(const Limits& limits, StopQuestion stop = {}) : limits_(limits), stop_(stop) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 
@@ -25,6 +26,8 @@ class Budget {
     steps_ += n;
     if (steps_ > limits_.max_steps) [[unlikely]]
       fail("the template takes more than {} steps", limits_.max_steps);
+    if (stop_.is_due(steps_) && stop_.ask(steps_)) [[unlikely]]
+      fail("the template was stopped");
   }
   // A text is about to grow from `size` by `more` bytes.
   void grow(uint64_t size, uint64_t more) {
@@ -46,6 +49,7 @@ class Budget {
 
  private:
   const Limits limits_;
+  StopQuestion stop_;
   const NativeStack stack_;
   uint64_t steps_ = 0;
   uint64_t live_ = 0;

@@ -9,6 +9,7 @@
 #include "chat/jinja.h"
 #include "chat/jinja/failure.h"
 #include "chat/native_stack.h"
+#include "chat/stop_question.h"
 
 namespace quipu::jinja {
 
@@ -19,7 +20,8 @@ class Budget {
   // Bytes that one step may copy or search: about what an evaluated node costs.
   static constexpr uint64_t kBytesPerStep = 64;
 
-  Budget(const Limits& limits, int max_depth) : limits_(limits), max_depth_(max_depth) {}
+  Budget(const Limits& limits, int max_depth, StopQuestion stop = {})
+      : limits_(limits), max_depth_(max_depth), stop_(stop) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 
@@ -27,6 +29,8 @@ class Budget {
     steps_ += n;
     if (steps_ > limits_.max_steps) [[unlikely]]
       fail(Fault::kLimit, "the template takes more than {} steps", limits_.max_steps);
+    if (stop_.is_due(steps_) && stop_.ask(steps_)) [[unlikely]]
+      fail(Fault::kLimit, "the template was stopped");
   }
   // Work that is proportional to a number of bytes.
   void work(uint64_t bytes) { step(1 + bytes / kBytesPerStep); }
@@ -64,6 +68,7 @@ class Budget {
 
   const Limits limits_;
   const int max_depth_;
+  StopQuestion stop_;
   const NativeStack stack_;
   uint64_t steps_ = 0;
   uint64_t live_ = 0;

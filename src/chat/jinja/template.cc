@@ -48,10 +48,11 @@ Result<Template> Template::parse(std::string_view source, const Limits& limits) 
   }
 }
 
-Result<std::string> Template::render(const nlohmann::ordered_json& context, int64_t now_unix) const {
+Result<std::string> Template::render(const nlohmann::ordered_json& context, int64_t now_unix,
+                                     const std::function<bool()>& stop) const {
   int line = 0;
   try {
-    Budget budget(impl_->limits, impl_->limits.max_render_depth);
+    Budget budget(impl_->limits, impl_->limits.max_render_depth, StopQuestion(stop));
     Interp interp(*impl_->program, budget, now_unix);
     try {
       return interp.run(context);
