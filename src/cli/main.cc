@@ -15,6 +15,7 @@
 #include "cli/run_command.h"
 #if QUIPU_HAS_RUNNER
 #include "runner/command.h"
+#include "server/command.h"
 #include "workbench/commands.h"
 #endif
 
@@ -35,6 +36,7 @@ struct Command {
 constexpr std::array kCommands = {
     Command{"run", "FILE [PROMPT...]", "Chat with a model, or answer one prompt", run_command},
 #if QUIPU_HAS_RUNNER
+    Command{"serve", "", "Serve models over HTTP, as Ollama does", server::serve_command},
     Command{"plan", "FILE", "What a model will take, category by category, before it is loaded",
             workbench::plan_command},
     Command{"bench", "FILE", "Speed of a model, beside what this machine can do at most",

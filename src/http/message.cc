@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <ostream>  // boost/core/detail/string_view.hpp needs it and does not include it
 
+#include <fmt/format.h>
+
 #include <boost/beast/http/status.hpp>
 
 namespace quipu::http {
@@ -36,15 +38,10 @@ std::optional<std::string_view> Headers::find(std::string_view name) const {
 }
 
 Response error_response(int status, std::string_view sentence) {
-  std::string body = R"({"error":")";
-  for (const char c : sentence) {
-    if (c == '"' || c == '\\') body.push_back('\\');
-    body.push_back(static_cast<unsigned char>(c) < ' ' ? ' ' : c);
-  }
-  body += "\"}";
-  return {.status = status,
-          .headers = {{"Content-Type", "application/json; charset=utf-8"}},
-          .body = std::move(body)};
+  std::string body = fmt::format("{} {}", status, status_phrase(status));
+  if (!sentence.empty()) body += ": ";
+  for (const char c : sentence) body.push_back(static_cast<unsigned char>(c) < ' ' ? ' ' : c);
+  return {.status = status, .headers = {{"Content-Type", "text/plain; charset=utf-8"}}, .body = std::move(body)};
 }
 
 std::string_view status_phrase(int status) {

@@ -143,8 +143,6 @@ TEST_F(Protocol, MalformedRequests) {
   for (const std::string& bad : {
            std::string("hello\r\n\r\n"),
            std::string("GET\r\n\r\n"),
-           std::string("GET / HTTP/2.0\r\nHost: x\r\n\r\n"),
-           std::string("GET / HTTP/1.2\r\nHost: x\r\n\r\n"),
            std::string("GET / http/1.1\r\nHost: x\r\n\r\n"),
            std::string("GET  / HTTP/1.1\r\nHost: x\r\n\r\n"),
            std::string("GET / HTTP/1.1 \r\nHost: x\r\n\r\n"),
@@ -160,13 +158,19 @@ TEST_F(Protocol, MalformedRequests) {
            std::string("GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n"),
            std::string("GET / HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n", 35),
            std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11),  // TLS
-           std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
        }) {
     expect_refused(bad, 400);
   }
 }
 
 // Two readers of these would disagree about where the request ends.
+TEST_F(Protocol, OtherVersions) {
+  start();
+  for (const char* bytes : {"GET / HTTP/2.0\r\nHost: x\r\n\r\n", "GET / HTTP/1.2\r\nHost: x\r\n\r\n",
+                            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/3.0\r\nHost: x\r\n\r\n"})
+    expect_refused(bytes, 505);
+}
+
 TEST_F(Protocol, AmbiguousLengths) {
   start();
   const std::string hidden = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -244,7 +248,7 @@ TEST_F(Protocol, HandlersThatThrowOrForget) {
     client.send(std::string("GET ") + target + " HTTP/1.1\r\nHost: x\r\n\r\n");
     const std::string answer = client.read_answer();
     EXPECT_EQ(status_of(answer), 500) << target;
-    EXPECT_NE(answer.find("{\"error\":\""), answer.npos);
+    EXPECT_NE(answer.find("\r\n\r\n500 "), answer.npos);
   }
   client.send("GET /answered HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_TRUE(client.read_answer().ends_with("fine"));

@@ -18,6 +18,17 @@ constexpr const char* kTooLarge = "the body is too large";
 
 std::string_view view(BeastView text) { return {text.data(), text.size()}; }
 
+// "GET / HTTP/3.0": well-formed but for the version.
+bool asks_for_other_version(std::string_view bytes) {
+  const std::string_view line = bytes.substr(0, bytes.find_first_of("\r\n"));
+  const size_t first = line.find(' '), last = line.rfind(' ');
+  if (first == line.npos || last == first || line.find(' ', first + 1) != last) return false;
+  const std::string_view version = line.substr(last + 1);
+  if (version == "HTTP/1.0" || version == "HTTP/1.1") return false;
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  return version.size() == 8 && version.starts_with("HTTP/") && digit(version[5]) && version[6] == '.' && digit(version[7]);
+}
+
 }  // namespace
 
 class RequestParser::Parser final : public beast_http::basic_parser<true> {
@@ -68,7 +79,7 @@ class RequestParser::Parser final : public beast_http::basic_parser<true> {
       }
     }
     if (hosts > 1) return reject(400, "more than one Host line", ec);
-    if (hosts == 0 && http11) return reject(400, "the Host line is missing", ec);
+    if (hosts == 0 && http11) return reject(400, "missing required Host header", ec);
   }
 
   size_t on_body(BeastView bytes) {
@@ -113,13 +124,14 @@ size_t RequestParser::feed(std::string_view bytes) {
     if (parser_->bad_status != 0) {
       fail(parser_->bad_status, parser_->bad_sentence);
     } else if (ec == beast_http::error::need_more && !in_header) {
-      fail(400, "malformed request: a chunk's header is too long");
+      fail(400, "a chunk's header is too long");
     } else if (ec == beast_http::error::need_more || ec == beast_http::error::header_limit) {
-      fail(431, fmt::format("the header has more than {} bytes", header_limit_));
+      fail(431, "");
     } else if (ec == beast_http::error::body_limit) {
       fail(413, kTooLarge);
     } else {
-      fail(400, "malformed request: " + ec.message());
+      const bool version = in_header && asks_for_other_version(bytes);
+      fail(version ? 505 : 400, version ? "unsupported protocol version" : "");
     }
     break;
   }

@@ -96,6 +96,11 @@ Result<json> parse_json_layer(const std::string& bytes, std::string_view what, j
 
 }  // namespace
 
+void derive(ModelInfo& info) {
+  info.template_source = choose_template(info);
+  info.capabilities = find_capabilities(info);
+}
+
 bool ModelInfo::can(std::string_view capability) const {
   return std::ranges::find(capabilities, capability) != capabilities.end();
 }
@@ -135,8 +140,7 @@ Result<ModelInfo> ModelReader::read_summary(const StoredManifest& stored) {
     QUIPU_ASSIGN(info.config, parse_config(bytes));
   }
   for (const Layer& layer : stored.manifest.layers) QUIPU_TRY(read_files(layer, info));
-  info.template_source = choose_template(info);
-  info.capabilities = find_capabilities(info);
+  derive(info);
   return info;
 }
 

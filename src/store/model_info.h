@@ -60,6 +60,9 @@ struct ModelInfo {
   std::string template_text() const;
 };
 
+// Fills in template_source and capabilities from the rest.
+void derive(ModelInfo& info);
+
 class ModelReader {
  public:
   explicit ModelReader(const Store& store) : store_(&store) {}

@@ -1,0 +1,68 @@
+#include "server/config.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace quipu::server {
+namespace {
+
+class ConfigTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (const char* name : {"HOST", "ORIGINS", "MODELS", "API_KEY", "KEEP_ALIVE", "LOAD_TIMEOUT", "REQUEST_TIMEOUT",
+                             "CONTEXT_LENGTH", "NUM_PARALLEL", "MAX_LOADED_MODELS", "MAX_QUEUE", "THREADS",
+                             "KV_CACHE_TYPE", "NOPRUNE", "DEBUG_LOG_REQUESTS", "GO_TEMPLATE", "PRELOAD"})
+      for (const char* owner : {"QUIPU_", "OLLAMA_"}) unsetenv((std::string(owner) + name).c_str());
+  }
+  void TearDown() override { SetUp(); }
+};
+
+TEST_F(ConfigTest, Defaults) {
+  setenv("HOME", "/home/ada", 1);
+  const Config c = Config::from_environment();
+  EXPECT_EQ(c.host.endpoint.to_string(), "127.0.0.1:11434");
+  EXPECT_EQ(c.models, "/home/ada/.ollama/models");
+  EXPECT_EQ(c.keep_alive, std::chrono::minutes(5));
+  EXPECT_EQ(c.num_parallel, 4);
+  EXPECT_EQ(c.max_loaded, 3);
+  EXPECT_EQ(c.max_queue, 512);
+  EXPECT_TRUE(c.prune);
+  EXPECT_FALSE(c.go_templates);
+  EXPECT_TRUE(c.warnings.empty());
+}
+
+TEST_F(ConfigTest, OursWinsAndTheirsCounts) {
+  setenv("OLLAMA_MODELS", "/theirs", 1);
+  setenv("OLLAMA_NUM_PARALLEL", "2", 1);
+  setenv("OLLAMA_KEEP_ALIVE", "-1", 1);
+  setenv("OLLAMA_ORIGINS", "https://a, https://b ,", 1);
+  setenv("OLLAMA_NOPRUNE", "true", 1);
+  setenv("QUIPU_MODELS", "/ours", 1);
+  setenv("QUIPU_REQUEST_TIMEOUT", "90", 1);
+  setenv("QUIPU_API_KEY", "secret", 1);
+  setenv("QUIPU_PRELOAD", "a,b:c", 1);
+  const Config c = Config::from_environment();
+  EXPECT_EQ(c.models, "/ours");
+  EXPECT_EQ(c.num_parallel, 2);
+  EXPECT_LT(c.keep_alive.count(), 0);
+  EXPECT_EQ(c.origins, (std::vector<std::string>{"https://a", "https://b"}));
+  EXPECT_FALSE(c.prune);
+  EXPECT_EQ(c.request_timeout, std::chrono::seconds(90));
+  EXPECT_EQ(c.preload, (std::vector<std::string>{"a", "b:c"}));
+  for (const auto& [name, value] : c.effective) EXPECT_EQ(value.find("secret"), std::string::npos) << name;
+}
+
+TEST_F(ConfigTest, WhatMakesNoSenseIsAWarning) {
+  setenv("OLLAMA_NUM_PARALLEL", "many", 1);
+  setenv("OLLAMA_KEEP_ALIVE", "soon", 1);
+  setenv("OLLAMA_MAX_QUEUE", "-3", 1);
+  const Config c = Config::from_environment();
+  EXPECT_EQ(c.num_parallel, 4);
+  EXPECT_EQ(c.keep_alive, std::chrono::minutes(5));
+  EXPECT_EQ(c.max_queue, 512);
+  EXPECT_EQ(c.warnings.size(), 3u);
+}
+
+}  // namespace
+}  // namespace quipu::server

@@ -1,0 +1,109 @@
+#include "server/native/prepare.h"
+
+#include "base/log.h"
+#include "modelfile/parameters.h"
+#include "server/native/answer.h"
+#include "server/service.h"
+
+namespace quipu::server::native {
+
+std::unexpected<Refusal> refuse(int status, std::string sentence) {
+  return std::unexpected(Refusal{status, std::move(sentence)});
+}
+
+void answer(Reply& reply, const Refusal& refusal) {
+  reply.json(refusal.status, {{"error", refusal.sentence}}, refusal.type);
+}
+
+Checked<Info> find_model(Service& service, const std::string& name, const NameErrors& errors) {
+  if (name.empty()) return refuse(errors.empty_status, errors.empty);
+  if (const auto reference = parse_model_reference(name);
+      reference && reference->source == ModelReference::Source::kCloud)
+    return refuse(403, "ollama cloud is disabled: remote model is unavailable");
+  auto model = service.read_model(name);
+  if (model) return *model;
+  if (model.error().code == Code::kInvalidArgument) return refuse(400, model.error().message);
+  if (model.error().code == Code::kNotFound) return refuse(404, fmt::format(fmt::runtime(errors.missing), name));
+  return refuse(500, model.error().message);
+}
+
+Checked<Options> merge_options(Service& service, const store::ModelInfo& model, const Json* request_options) {
+  Options out;
+  const auto merge = [&](const Json& from) -> Checked<int> {
+    const auto converted = modelfile::convert_options(nlohmann::json(from));
+    if (!converted) {
+      // Ours are checked more strictly than Ollama's.
+      const auto* parameter = modelfile::find_parameter(converted.error().subject);
+      return refuse(parameter != nullptr && parameter->ours ? 400 : 500, converted.error().message);
+    }
+    for (const auto& [key, value] : converted->known.items()) out.values[key] = value;
+    for (const std::string& unknown : converted->unknown) spdlog::warn("invalid option provided: {}", unknown);
+    return 0;
+  };
+  if (auto merged = merge(Json(model.parameters)); !merged) return std::unexpected(merged.error());
+  if (request_options != nullptr)
+    if (auto merged = merge(*request_options); !merged) return std::unexpected(merged.error());
+
+  const Config& config = service.config();
+  if (!out.values.contains("num_ctx") && config.context_length > 0) out.values["num_ctx"] = config.context_length;
+  if (const auto it = out.values.find("num_ctx"); it != out.values.end()) {
+    int64_t n = std::max<int64_t>(it->get<int64_t>(), 4);  // as Ollama raises it
+    const uint64_t trained = model.facts != nullptr ? model.facts->context_length : 0;
+    if (trained > 0) n = std::min(n, static_cast<int64_t>(std::min<uint64_t>(trained, INT64_MAX)));
+    *it = n;
+    out.num_ctx = n;
+  }
+  if (const auto limit = config.request_timeout; limit.count() > 0) {
+    const double seconds = static_cast<double>(limit.count()) / 1e9;
+    const double own = out.values.value("max_seconds", 0.0);
+    out.values["max_seconds"] = own > 0 ? std::min(own, seconds) : seconds;
+  }
+  return out;
+}
+
+Json template_in_use(const store::ModelInfo& model) {
+  const bool go = model.template_source == store::TemplateSource::kGo ||
+                  model.template_source == store::TemplateSource::kRenderer;
+  if (!go || !model.go_template) return Json();
+  return {{"kind", "go"}, {"text", *model.go_template}};
+}
+
+void answer_failure(Reply& reply, const fleet::Failure& failure) {
+  Json more = Json::object();
+  if (!failure.plan.is_null()) more["quipu"] = {{"plan", failure.plan}, {"table", failure.table}};
+  if (failure.code == Code::kCancelled) reply.note("cancelled");
+  reply.error_line(status_of(failure.code), failure.code == Code::kCancelled ? "request canceled" : failure.message,
+                   more);
+}
+
+fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model) {
+  return {.name = service.shown_name(model),
+          .digest = model.digest.hex(),
+          .model_path = model.model_path,
+          .projector_paths = model.projector_paths,
+          .default_options = Json(model.parameters)};
+}
+
+void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAlive keep_alive, int64_t num_ctx,
+             std::function<void(fleet::Lease& lease)> work) {
+  // Never without a part that belongs to it.
+  if (!model->adapter_paths.empty())
+    return reply->error(501, fmt::format("{} has an adapter (LoRA), and adapters are not supported yet",
+                                         service.shown_name(*model)));
+  if (model->model_path.empty())
+    return reply->error(500, fmt::format("{} has no weights that this server can run", service.shown_name(*model)));
+  fleet::Job job;
+  job.model = model_ref(service, *model);
+  job.keep_alive = keep_alive;
+  job.num_ctx = num_ctx;
+  job.run = [reply, work = std::move(work)](fleet::Lease& lease) {
+    if (lease.waited_ns() > 100'000'000) reply->note("waited");
+    work(lease);
+  };
+  job.fail = [reply](const fleet::Failure& failure) { answer_failure(*reply, failure); };
+  const uint64_t ticket = service.fleet().submit(std::move(job));
+  // The fleet outlives all exchanges: the server stops taking them first.
+  reply->exchange()->on_gone([&fleet = service.fleet(), ticket] { fleet.cancel(ticket); });
+}
+
+}  // namespace quipu::server::native
