@@ -81,7 +81,7 @@ TEST(ChatSession, KeepsWhatWasSaid) {
   EXPECT_EQ(runner.requests[1].dump(),
             R"({"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hello"},)"
             R"({"role":"assistant","content":"Hi!"},{"role":"user","content":"How are you?"}],)"
-            R"("options":{"seed":7},"truncate":false})");
+            R"("options":{"seed":7},"truncate":false,"drop_messages":true})");
 }
 
 TEST(ChatSession, CancelledAndFailedAnswers) {

@@ -28,7 +28,8 @@ Json ChatSession::request() const {
   Json messages = Json::array();
   for (const Message& m : messages_) messages.push_back({{"role", m.role}, {"content", m.content}});
   // A single message that is too long is refused rather than cut; older ones are left out by the runner.
-  Json out = {{"messages", std::move(messages)}, {"options", options}, {"truncate", false}};
+  Json out = {{"messages", std::move(messages)}, {"options", options}, {"truncate", false},
+              {"drop_messages", true}};
   if (!template_text.empty()) out["template"] = template_text;
   return out;
 }

@@ -182,7 +182,7 @@ TEST_F(Loading, ALoadThatNobodyWaitsForIsGivenUp) {
   fleet().cancel(second->ticket);
   EXPECT_EQ(second->why().code, Code::kCancelled);
   EXPECT_TRUE(other->well());
-  EXPECT_FALSE(shown("stuck"));
+  EXPECT_TRUE(eventually([&] { return !shown("stuck"); }));
   EXPECT_EQ(events(), (std::vector<std::string>{"loaded other"}));
 }
 

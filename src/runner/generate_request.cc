@@ -111,6 +111,7 @@ Result<GeneratePrompt> read_prompt(const Json& body, int64_t n_vocab) {
   QUIPU_ASSIGN(p.think, read_think(body));
   QUIPU_ASSIGN(p.context, tokens_field(body, "context", n_vocab));
   QUIPU_ASSIGN(p.truncate, flag_field(body, "truncate", true));
+  QUIPU_ASSIGN(p.drop_messages, flag_field(body, "drop_messages", p.truncate));
   QUIPU_TRY(refuse_images(body));
   const Json& tools = field(body, "tools");
   if (!tools.is_null() && !tools.is_array())

@@ -22,6 +22,7 @@ struct GeneratePrompt {
   Think think;
   std::vector<Token> context;  // their text goes in front
   bool truncate = true;
+  bool drop_messages = true;  // the oldest, until the prompt fits
 };
 
 struct GenerateCall {

@@ -13,6 +13,8 @@ namespace {
 
 // Text from here on takes its time to tokenise.
 constexpr size_t kLongText = 1u << 20;
+// Tokens of a prompt that is refused, counted for the error: a fraction of a second.
+constexpr int64_t kMostCounted = 1 << 18;
 
 struct Rendered {
   std::string text;
@@ -195,7 +197,7 @@ Result<Rendered> render(const LoadedModel& model, const Tokenizer& tok, Template
       QUIPU_ASSIGN(r.text, run.with_suffix());
     } else {
       Fitter fitter(tok, run, request, n_ctx, patience);
-      QUIPU_ASSIGN(r, request.truncate ? fitter.fitting() : fitter.whole());
+      QUIPU_ASSIGN(r, request.drop_messages ? fitter.fitting() : fitter.whole());
     }
     r.thinking = run.thinking();
   }
@@ -248,8 +250,8 @@ Result<Prompt> make_prompt(const LoadedModel& model, TemplateCache& templates, c
   const int64_t n_ctx = context_of(model, options);
   QUIPU_ASSIGN(Rendered r, render(model, *tok, templates, request, n_ctx, patience));
   const bool may_cut = request.truncate && options.shift;
-  // What is refused is read far enough to say by how much it is too long, unless that is very much.
-  const int64_t most = checked_mul<int64_t>(n_ctx, 4).value_or(n_ctx);
+  // What is refused is read far enough to say how long it is, unless that is very long.
+  const int64_t most = std::max(checked_mul<int64_t>(n_ctx, 4).value_or(n_ctx), kMostCounted);
   Prompt p;
   p.tokens = encode(*tok, request, r, may_cut ? SIZE_MAX : static_cast<size_t>(most));
   p.text = std::move(r.text);

@@ -28,7 +28,7 @@ struct Prompt {
 };
 
 // The text and all its tokens, and nothing cut but messages: `limits` gives num_ctx. The oldest messages
-// (system messages and the last one aside) are dropped until the prompt fits, if it may be truncated.
+// (system messages and the last one aside) are dropped until the prompt fits, if they may be.
 Result<Prompt> render_prompt(const LoadedModel& model, TemplateCache& templates,
                              const GeneratePrompt& request, const RunLimits& limits, Patience& patience);
 

@@ -134,7 +134,11 @@ TEST_F(PromptTest, WithoutTruncationNothingIsDropped) {
   EXPECT_EQ(refused.error().message,
             "the prompt has 25 tokens, but num_ctx is 25: at most 24 fit; shorten it or raise num_ctx");
   EXPECT_TRUE(make(body, 26));
-  EXPECT_EQ(make(body, 6).error().message.substr(0, 36), "the prompt has more than 24 tokens, ");
+  EXPECT_EQ(make(body, 6).error().message.substr(0, 34), "the prompt has 25 tokens, but num_");
+  Json dropping = body;
+  dropping["drop_messages"] = true;  // but not cut
+  EXPECT_EQ(make(dropping, 25)->dropped_messages, 1);
+  EXPECT_FALSE(make(dropping, 6));
 }
 
 TEST_F(PromptTest, TruncationHoldsForEveryContext) {
