@@ -251,6 +251,23 @@ TEST(Decoder, TokensOutsideTheVocabulary) {
 }
 
 // A file that is cut while a model runs on it ends the process, and says which file it was.
+// What is going to be filled must fit before it is begun, and the error says how much would.
+TEST(Decoder, ACacheThatCannotBeHeld) {
+  const gguf::test::TemporaryFolder folder;
+  const std::vector<std::byte> bytes = TinyModel{}.bytes();
+  LocalOptions options;
+  options.n_threads = 1;
+  options.n_ctx = int64_t{1} << 33;
+  options.n_sequences = 200;
+  const auto model = LocalModel::open(
+      folder.write("m.gguf", {reinterpret_cast<const char*>(bytes.data()), bytes.size()}), options);
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().code, Code::kOutOfMemory);
+  EXPECT_NE(model.error().message.find("8589934592 tokens for each of 200 sequences need a KV cache of"), std::string::npos)
+      << model.error().message;
+  EXPECT_NE(model.error().message.find(" tokens fit\n"), std::string::npos) << model.error().message;
+}
+
 TEST(Decoder, FileCutUnderTheMap) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const gguf::test::TemporaryFolder folder;

@@ -31,6 +31,18 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
   if (memory::fits(m->plan_, runtime, machine.budget()) == memory::Fit::kNo)
     return error(Code::kOutOfMemory, "{} does not fit: {}\n{}", path,
                  memory::refusal(m->plan_, runtime, machine.budget()), memory::plan_lines(m->plan_, runtime));
+  // Unlike a server's, these sequences are going to be filled.
+  const uint64_t fixed = m->plan_.total() - m->plan_.bytes(memory::Category::kKv), free = machine.budget();
+  const uint64_t room = free > fixed ? free - fixed : 0;
+  if (m->plan_.kv_ceiling > room) {
+    const uint64_t fitting = room / std::max<uint64_t>(m->plan_.kv_block_bytes, 1) /
+                             static_cast<uint64_t>(options.n_sequences) * kernels::kBlockTokens;
+    return error(Code::kOutOfMemory,
+                 "{} does not fit: {} tokens for each of {} sequences need a KV cache of {} beside {}, but {} are free: {} "
+                 "tokens fit\n{}",
+                 path, m->options_.n_ctx, options.n_sequences, format_bytes(m->plan_.kv_ceiling), format_bytes(fixed),
+                 format_bytes(free), fitting, memory::plan_lines(m->plan_, runtime));
+  }
 
   const auto blocks =
       checked_mul<int64_t>(ceil_div<int64_t>(m->options_.n_ctx, kernels::kBlockTokens), options.n_sequences);

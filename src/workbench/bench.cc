@@ -99,6 +99,9 @@ Result<void> run(const Options& o) {
   const double t_load = now();
   QUIPU_ASSIGN(auto model, LocalModel::open(o.file, options));
   const double load_seconds = now() - t_load;
+  if (options.n_ctx - 1 > model->model().n_ctx_train())
+    return error(Code::kInvalidArgument, "{} tokens are more than the {} that this model was trained for",
+                 options.n_ctx - 1, model->model().n_ctx_train());
   const int64_t n_vocab = model->model().n_vocab();
   const std::vector<int32_t> prompt = random_tokens(std::max(o.depth + o.prompt, int64_t{1}), n_vocab);
   const std::span<const int32_t> tokens(prompt);
