@@ -50,7 +50,10 @@ class CliTest(unittest.TestCase):
         self.sessions = []
         self.environment = {**os.environ, "HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.runtime),
                             "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
-        for name in ("OLLAMA_NOHISTORY", "QUIPU_NOHISTORY", "QUIPU_HISTORY", "OLLAMA_DEBUG", "NO_COLOR"):
+        # No server listens there, and nothing of a user's own store is touched.
+        self.environment["QUIPU_HOST"] = f"unix://{self.folder}/s"
+        self.environment["QUIPU_MODELS"] = str(self.folder / "models")
+        for name in ("OLLAMA_HOST", "QUIPU_API_KEY", "OLLAMA_NOHISTORY", "QUIPU_NOHISTORY", "QUIPU_HISTORY", "OLLAMA_DEBUG", "NO_COLOR"):
             self.environment.pop(name, None)
 
     def tearDown(self):
@@ -64,7 +67,7 @@ class CliTest(unittest.TestCase):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def runners(self):
-        """Processes that were given a socket below this test's runtime folder."""
+        """Private servers and runners: processes that were given a socket below this test's runtime folder."""
         found = []
         for entry in pathlib.Path("/proc").iterdir():
             if entry.name.isdigit():

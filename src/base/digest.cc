@@ -79,7 +79,7 @@ Digest digest_of(std::string_view bytes) {
   return hash.finish();
 }
 
-Result<Digest> digest_of_file(const std::string& path) {
+Result<Digest> digest_of_file(const std::string& path, const std::function<bool()>& go_on) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return error(Code::kIo, "open {}: {}", path, system_message(errno));
   Sha256 hash;
@@ -94,6 +94,10 @@ Result<Digest> digest_of_file(const std::string& path) {
       return hash.finish();
     }
     hash.update(std::span(buffer).first(static_cast<size_t>(n)));
+    if (go_on && !go_on()) {
+      ::close(fd);
+      return error(Code::kCancelled, "cancelled");
+    }
   }
 }
 

@@ -7,6 +7,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -56,6 +57,7 @@ class Sha256 {
 };
 
 Digest digest_of(std::string_view bytes);
-Result<Digest> digest_of_file(const std::string& path);
+// go_on, if there is one, is called for every piece that is read; false ends it (kCancelled).
+Result<Digest> digest_of_file(const std::string& path, const std::function<bool()>& go_on = {});
 
 }  // namespace quipu

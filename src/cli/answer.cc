@@ -1,66 +1,86 @@
 #include "cli/answer.h"
 
-#include <memory>
-#include <optional>
-
-#include "cli/render.h"
+#include "cli/answer_view.h"
 #include "cli/report.h"
+#include "modelfile/model_name.h"
 
 namespace quipu::cli {
 
 namespace {
 
-const Json& options_of(const Json& request) {
-  static const Json kNone = Json::object();
-  const auto it = request.find("options");
-  return it != request.end() && it->is_object() ? *it : kNone;
+// The entry of /api/ps for a model as a user wrote it. Models made of the same weights share one runner,
+// which is shown by one of their names: where nothing else is loaded, that is it.
+Json loaded_model(Api& api, const std::string& model) {
+  const auto ps = api.call("GET", "/api/ps");
+  if (!ps) return {};
+  const Json& models = field_of(*ps, "models");
+  for (const Json& m : models) {
+    const std::string name = text_of(m, "name");
+    if (name == model || parse_model_name(name).same_model(parse_model_name(model))) return m;
+  }
+  return models.is_array() && models.size() == 1 ? models[0] : Json();
+}
+
+struct Piece {
+  std::string text, thinking;
+};
+
+Piece piece_of(const Json& line) {
+  const Json& message = field_of(line, "message");
+  if (message.is_object()) return {text_of(message, "content"), text_of(message, "thinking")};
+  return {text_of(line, "response"), text_of(line, "thinking")};
+}
+
+// What to know once an answer is over.
+void tell_end(Api& api, const Question& question, const Json& done, const ViewOptions& view,
+              Console& console) {
+  const std::string model = text_of(question.body, "model");
+  const Json& options = field_of(question.body, "options");
+  const bool full = text_of(field_of(done, "quipu"), "stop") == "context";
+  int64_t num_ctx = number_of(options, "num_ctx");
+  if (full && num_ctx == 0) num_ctx = loaded_context(api, model);
+  if (const std::string notice = stop_notice(done, num_ctx, options); !notice.empty())
+    console.err_line(notice);
+  if (!view.verbose) return;
+  console.err(metrics_text(done));
+  console.err(memory_text(field_of(field_of(loaded_model(api, model), "quipu"), "memory")));
 }
 
 }  // namespace
 
-Result<Answer> stream_answer(RunnerConnection& runner, const Json& request, const ViewOptions& view,
-                             int64_t num_ctx, Console& console) {
-  Answer answer;
-  std::optional<WordWrap> wrap;
-  if (view.word_wrap && console.out_has_cursor()) wrap.emplace(console.columns());
-  Spinner spinner(console, "");
-  // The sign would stand in the middle of a line that the answer has begun.
-  const bool spin = console.out_is_terminal();
+int64_t loaded_context(Api& api, const std::string& model) {
+  return number_of(loaded_model(api, model), "context_length");
+}
 
-  const auto on_text = [&](std::string_view text) {
-    spinner.clear();
-    answer.text += text;
-    if (console.out_is_terminal()) {
-      const std::string shown = printable(text);
-      if (!console.out(wrap ? wrap->feed(shown) : shown)) return false;
-    } else if (!console.out(text)) {
-      return false;
-    }
-    return !console.signals().take_interrupt();
+Result<Answer> stream_answer(Api& api, const Question& question, const ViewOptions& view, Console& console) {
+  Answer answer;
+  AnswerView shown(console, view);
+  const auto on_line = [&](const Json& line) {
+    const Piece piece = piece_of(line);
+    answer.thinking += piece.thinking;
+    answer.text += piece.text;
+    if (flag_of(line, "done")) answer.done = line;
+    return shown.thinking(piece.thinking) && shown.content(piece.text) && !console.signals().take_interrupt();
   };
   const auto on_idle = [&] {
     if (console.signals().take_interrupt()) return false;
-    if (spin && answer.text.empty()) spinner.tick();
+    shown.idle();
     return true;
   };
-  Result<Json> done = runner.generate(request, on_text, on_idle);
-  spinner.clear();
-  if (!done && done.error().code != Code::kCancelled) {
-    if (!answer.text.empty()) console.out("\n\n");
-    return std::unexpected(done.error());
+  const Result<void> streamed = api.stream(question.path, question.body, on_line, on_idle);
+  shown.end();
+  const bool anything = !answer.text.empty() || !answer.thinking.empty();
+  if (!streamed && streamed.error().code != Code::kCancelled) {
+    if (anything) console.out("\n\n");
+    return std::unexpected(streamed.error());
   }
   console.out("\n\n");
-  if (!done) {
+  if (!streamed) {
     answer.cancelled = true;
+    answer.done = Json();
     return answer;
   }
-  answer.done = std::move(*done);
-  if (const std::string notice = stop_notice(answer.done, num_ctx, options_of(request)); !notice.empty())
-    console.err_line(notice);
-  if (view.verbose) {
-    console.err(metrics_text(answer.done, runner.take_load_ns()));
-    if (auto memory = runner.get("/memory")) console.err(memory_text(*memory));
-  }
+  tell_end(api, question, answer.done, view, console);
   return answer;
 }
 

@@ -23,6 +23,19 @@ constexpr size_t kMostInput = size_t{256} << 20;
 // signal.
 constexpr size_t kWriteChunk = 4096;
 
+// Where a terminal does not say.
+constexpr int kColumns = 80, kRows = 24;
+
+struct TerminalSize {
+  int columns, rows;
+};
+
+TerminalSize size_of(int fd) {
+  winsize size{};
+  if (ioctl(fd, TIOCGWINSZ, &size) != 0) return {kColumns, kRows};
+  return {size.ws_col > 0 ? size.ws_col : kColumns, size.ws_row > 0 ? size.ws_row : kRows};
+}
+
 }  // namespace
 
 Console::Console(int in, int out, int err, SignalWatch& signals)
@@ -38,10 +51,9 @@ Console::Console(int in, int out, int err, SignalWatch& signals)
   colour_ = !environment("NO_COLOR");
 }
 
-int Console::columns() const {
-  winsize size{};
-  return out_terminal_ && ioctl(out_, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
+int Console::columns() const { return out_terminal_ ? size_of(out_).columns : kColumns; }
+int Console::err_columns() const { return err_terminal_ ? size_of(err_).columns : kColumns; }
+int Console::err_rows() const { return err_terminal_ ? size_of(err_).rows : kRows; }
 
 int Console::write_all(int fd, std::string_view text) {
   while (!text.empty()) {
@@ -65,6 +77,8 @@ bool Console::out(std::string_view text) {
   if (failed != EINTR) out_error_ = failed;  // a signal cuts off this piece alone
   return failed == 0;
 }
+
+bool Console::out_text(std::string_view text) { return out_terminal_ ? out(printable(text)) : out(text); }
 
 void Console::err(std::string_view text) { write_all(err_, text); }
 

@@ -23,10 +23,14 @@ class Console {
   bool err_has_cursor() const { return err_terminal_ && cursor_; }
   bool colour() const { return out_has_cursor() && colour_; }
   int columns() const;  // of standard output; 80 where it has none
+  int err_columns() const;
+  int err_rows() const;  // 24 where it has none
 
   // Writes everything, unless a signal comes while the other side takes nothing, or the other side fails for
   // good: false.
   bool out(std::string_view text);
+  bool out_text(
+      std::string_view text);  // to a terminal without control characters that a model may have smuggled in
   void err(std::string_view text);
   // One sentence on standard error, without control characters that a file may have smuggled in.
   void err_line(std::string_view text);

@@ -12,91 +12,72 @@
 #include <vector>
 
 #include "base/log.h"
-#include "cli/run_command.h"
-#if QUIPU_HAS_RUNNER
+#include "cli/command_table.h"
+#include "cli/commands.h"
+#include "cli/help_page.h"
 #include "runner/command.h"
 #include "server/command.h"
 #include "workbench/commands.h"
-#endif
 
 namespace quipu::cli {
 
 namespace {
 
-constexpr const char* kVersion = QUIPU_VERSION;
-constexpr const char* kOllamaApi = "0.32.15";  // the level of Ollama's interface that this program stands for
-
-struct Command {
-  const char* name;
-  const char* arguments;
-  const char* help;  // null: not for people
+struct Entry {
+  const char* name;  // as in the table of commands
   int (*run)(std::span<const std::string> args);
 };
 
-constexpr std::array kCommands = {
-    Command{"run", "FILE [PROMPT...]", "Chat with a model, or answer one prompt", run_command},
-#if QUIPU_HAS_RUNNER
-    Command{"serve", "", "Serve models over HTTP, as Ollama does", server::serve_command},
-    Command{"plan", "FILE", "What a model will take, category by category, before it is loaded",
-            workbench::plan_command},
-    Command{"bench", "FILE", "Speed of a model, beside what this machine can do at most",
-            workbench::bench_command},
-    Command{"tokenize", "FILE [TEXT]", "Text to tokens and back", workbench::tokenize_command},
-    Command{"logits", "FILE", "Logits of given tokens, to a file", workbench::logits_command},
-    Command{"perplexity", "FILE TEXT_FILE", "Perplexity of a text", workbench::perplexity_command},
-    Command{"runner", "", nullptr, runner::runner_command},
-#endif
+constexpr std::array kEntries = {
+    Entry{"serve", server::serve_command},
+    Entry{"run", run_command},
+    Entry{"ps", ps_command},
+    Entry{"stop", stop_command},
+    Entry{"list", list_command},
+    Entry{"show", show_command},
+    Entry{"create", create_command},
+    Entry{"cp", copy_command},
+    Entry{"rm", remove_command},
+    Entry{"pull", pull_command},
+    Entry{"push", push_command},
+    Entry{"plan", workbench::plan_command},
+    Entry{"bench", workbench::bench_command},
+    Entry{"tokenize", workbench::tokenize_command},
+    Entry{"logits", workbench::logits_command},
+    Entry{"perplexity", workbench::perplexity_command},
+    Entry{"version", version_command},
+    Entry{"completion", completion_command},
+    Entry{"man", man_command},
+    Entry{"runner", runner::runner_command},
 };
-
-std::string help() {
-  std::string out =
-      "Runs language models on this machine: explained, predicted, small memory\n\n"
-      "Usage:\n"
-      "  quipu COMMAND [ARGUMENTS...] [flags]\n\n"
-      "Commands:\n";
-  for (const Command& c : kCommands)
-    if (c.help != nullptr)
-      out += fmt::format("  {:<28} {}\n", fmt::format("{} {}", c.name, c.arguments), c.help);
-  out += fmt::format("  {:<28} {}\n", "help [COMMAND]", "This page, or a command's");
-  out +=
-      "\nFlags:\n"
-      "  -h, --help                   This page; after a command, that command's\n"
-      "  -v, --version                The version\n";
-  return out;
-}
-
-const Command* find(std::string_view name) {
-  for (const Command& c : kCommands)
-    if (name == c.name) return &c;
-  return nullptr;
-}
 
 // A page that nobody received is a failure.
 int show(const std::string& page) { return std::cout << page << std::flush ? 0 : 1; }
 
-int usage(const std::string& sentence) {
+int refuse(int code, const std::string& sentence) {
   std::cerr << "Error: " << sentence << "\n";
-  return 2;
+  return code;
 }
 
 int dispatch(std::vector<std::string> args) {
-  if (args.empty() || args[0] == "-h" || args[0] == "--help") {
-    return show(help());
-  }
-  if (args[0] == "-v" || args[0] == "--version") {
-    return show(fmt::format("quipu version is {} (Ollama API {})\n", kVersion, kOllamaApi));
-  }
+  if (args.empty() || args[0] == "-h" || args[0] == "--help") return show(help_page());
+  if (args[0] == "-v" || args[0] == "--version") args[0] = "version";
   if (args[0] == "help") {
-    if (args.size() == 1) return dispatch({"--help"});
+    if (args.size() == 1 || args[1].starts_with('-')) return show(help_page());
     args = {args[1], "--help"};
   }
-  const Command* command = find(args[0]);
-  if (command == nullptr) {
-    if (args[0].starts_with('-'))
-      return usage(fmt::format("unknown flag: {} (quipu --help lists them)", args[0]));
-    return usage(fmt::format("unknown command \"{}\" for \"quipu\"", args[0]));
-  }
-  return command->run(std::span<const std::string>(args).subspan(1));
+  const Command* command = find_command(args[0]);
+  if (command == nullptr && args[0].starts_with('-'))
+    return refuse(2, fmt::format("unknown flag: {} (quipu --help lists them)", args[0]));
+  if (command == nullptr) return refuse(2, fmt::format("unknown command \"{}\" for \"quipu\"", args[0]));
+  if (command->kind == Kind::kRefused)
+    return refuse(1, fmt::format("{}: {}", command->name, command->summary));
+  // serve reads its line itself, but has nothing to say that the table does not.
+  const bool help = args.size() > 1 && (args[1] == "-h" || args[1] == "--help");
+  if (help && command->flags.empty()) return show(help_page(*command));
+  for (const Entry& e : kEntries)
+    if (e.name == command->name) return e.run(std::span<const std::string>(args).subspan(1));
+  return show(help_page(*command));  // help help
 }
 
 // A program started without its standard descriptors would find a model file or a socket in their place.

@@ -4,10 +4,11 @@
 
 namespace quipu::cli {
 
-std::string help_page() {
+std::string help_page_of_conversation() {
   return R"(Available Commands:
   /set            Set session variables
   /show           Show model information
+  /list           List the models in the store
   /load <model>   Load a session or model
   /save <model>   Save your current session
   /clear          Clear session context
@@ -73,7 +74,6 @@ std::string shortcuts_help_page() {
 std::string parameters_help_page() {
   std::string out = "Available Parameters, each as /set parameter NAME VALUE:\n";
   for (const RunOption& o : run_options()) {
-    if (o.at_load) continue;
     const char* more = o.kind == OptionKind::kTexts ? " ..." : "";
     out += fmt::format("  {:<25} {}\n", fmt::format("{} <{}>{}", o.name, kind_name(o.kind), more), o.help);
   }

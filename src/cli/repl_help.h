@@ -5,7 +5,7 @@
 
 namespace quipu::cli {
 
-std::string help_page();
+std::string help_page_of_conversation();
 std::string set_help_page();
 std::string show_help_page();
 std::string shortcuts_help_page();

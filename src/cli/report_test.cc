@@ -7,12 +7,12 @@ namespace quipu::cli {
 namespace {
 
 TEST(Report, MetricsAreOllamasLines) {
-  const Json done = {{"prompt_tokens", 9},
-                     {"generated_tokens", 3},
-                     {"prompt_ns", 12'500'000},
-                     {"generate_ns", 30'000'000},
-                     {"total_ns", 43'180'000}};
-  EXPECT_EQ(metrics_text(done, 0),
+  Json done = {{"prompt_eval_count", 9},
+               {"eval_count", 3},
+               {"prompt_eval_duration", 12'500'000},
+               {"eval_duration", 30'000'000},
+               {"total_duration", 43'180'000}};
+  EXPECT_EQ(metrics_text(done),
             "total duration:       43.18ms\n"
             "prompt eval count:    9 token(s)\n"
             "prompt eval duration: 12.5ms\n"
@@ -20,15 +20,32 @@ TEST(Report, MetricsAreOllamasLines) {
             "eval count:           3 token(s)\n"
             "eval duration:        30ms\n"
             "eval rate:            100.00 tokens/s\n");
-  EXPECT_TRUE(metrics_text(done, 1'820'000)
-                  .starts_with("total duration:       45ms\nload duration:        1.82ms\n"));
-  EXPECT_EQ(metrics_text(Json::object(), 0), "");
-  EXPECT_EQ(metrics_text(Json("nonsense"), 0), "");
+  done["load_duration"] = 1'820'000;
+  EXPECT_TRUE(
+      metrics_text(done).starts_with("total duration:       43.18ms\nload duration:        1.82ms\n"));
+  EXPECT_EQ(metrics_text(Json::object()), "");
+  EXPECT_EQ(metrics_text(Json("nonsense")), "");
+}
+
+TEST(Report, WhatAQuipuAdds) {
+  const Json done =
+      Json::parse(R"({"quipu":{"cached_tokens":5,"dropped_messages":2,"dropped_tokens":7,"context_shifts":1,
+      "stop":"eos","kv_bytes":2097152,"drafted_tokens":8,"accepted_tokens":3}})");
+  EXPECT_EQ(metrics_text(done),
+            "prompt cached:        5 token(s)\n"
+            "prompt dropped:       7 token(s)\n"
+            "messages dropped:     2\n"
+            "context shifts:       1\n"
+            "drafted:              8 token(s), 3 accepted\n"
+            "kv cache:             2.0 MiB\n"
+            "ended by:             eos\n");
 }
 
 TEST(Report, CachedTokensDoNotRaiseTheRate) {
-  const Json done = {{"prompt_tokens", 100}, {"cached_tokens", 90}, {"prompt_ns", 1'000'000'000}};
-  const std::string text = metrics_text(done, 0);
+  const Json done = {{"prompt_eval_count", 100},
+                     {"prompt_eval_duration", 1'000'000'000},
+                     {"quipu", {{"cached_tokens", 90}}}};
+  const std::string text = metrics_text(done);
   EXPECT_NE(text.find("prompt cached:        90 token(s)\n"), std::string::npos);
   EXPECT_NE(text.find("prompt eval rate:     10.00 tokens/s\n"), std::string::npos);
 }
@@ -47,7 +64,7 @@ TEST(Report, MemoryByCategory) {
 
 TEST(Report, UnusualEndsAreTold) {
   const auto notice = [](const char* stop) {
-    return stop_notice({{"stop", stop}}, 4096, {{"max_seconds", 2.5}});
+    return stop_notice({{"quipu", {{"stop", stop}}}}, 4096, {{"max_seconds", 2.5}});
   };
   for (const char* usual : {"eos", "stop", "length", "cancelled"}) EXPECT_EQ(notice(usual), "") << usual;
   for (const char* unusual : {"context", "repetition", "time", "memory"})
@@ -63,40 +80,20 @@ TEST(Report, DroppedMessages) {
             "The conversation no longer fits num_ctx 64: the oldest message was dropped.");
 }
 
-TEST(Report, ParameterCounts) {
-  EXPECT_EQ(parameter_count(134'515'008), "134.52M");
-  EXPECT_EQ(parameter_count(8'000'000'000), "8B");
-  EXPECT_EQ(parameter_count(8'030'261'312), "8.0B");
-  EXPECT_EQ(parameter_count(260'032), "260K");
-  EXPECT_EQ(parameter_count(12), "12");
-}
-
-TEST(Report, InfoHasOllamasLayout) {
-  const Json info = {{"architecture", "llama"}, {"parameters", 134'515'008},
-                     {"n_ctx_train", 8192},     {"embedding_length", 576},
-                     {"quantization", "Q4_1"},  {"license", "MIT\n\nline2\nline3\n"}};
-  const std::string text =
-      info_text(info, "m.gguf", "You are helpful.", {{"temperature", 0.5}, {"stop", {"<|im_end|>"}}});
-  EXPECT_TRUE(
-      text.starts_with("  Model\n"
-                       "    architecture        llama      \n"
-                       "    parameters          134.52M    \n"
-                       "    context length      8192       \n"
-                       "    embedding length    576        \n"
-                       "    quantization        Q4_1       \n"
-                       "\n"
-                       "  Capabilities\n"
-                       "    completion    \n"
-                       "\n"
-                       "  Parameters\n"
-                       "    temperature    0.5             \n"
-                       "    stop           \"<|im_end|>\"    \n"))
-      << text;
-  EXPECT_NE(
-      text.find(
-          "  System\n    You are helpful.    \n\n  License\n    MIT      \n    line2    \n    ...      \n\n"),
-      std::string::npos)
-      << text;
+TEST(Report, APlanThatDoesNotFit) {
+  const Json plan =
+      Json::parse(R"({"memory":{"weights":{"planned":1048576},"kv":{"planned":1024,"type":"f16:f16"}},
+      "machine":{"total":1048576,"free":524288,"terms":[]},"fits":"no",
+      "alternatives":[{"change":"num_ctx=512","total":1024,"fits":"yes"},{"change":"num_ctx=1024","total":2048,"fits":"no"}]})");
+  EXPECT_EQ(plan_text(plan),
+            "memory             planned    measured\n"
+            "  weights          1.0 MiB            \n"
+            "  kv               1.0 KiB            \n"
+            "  free           512.0 KiB\n"
+            "  total            1.0 MiB\n"
+            "  num_ctx=512 would take 1.0 KiB\n");
+  EXPECT_EQ(plan_text(Json()), "");
+  EXPECT_EQ(plan_text(Json("nonsense")), "");
 }
 
 TEST(Report, OddJsonIsHarmless) {
@@ -104,7 +101,7 @@ TEST(Report, OddJsonIsHarmless) {
   EXPECT_EQ(number_of(Json({{"a", "text"}}), "a", 7), 7);
   EXPECT_EQ(number_of(Json({{"a", 1e300}}), "a", 7), 7);
   EXPECT_EQ(text_of(Json({{"a", 5}}), "a"), "");
-  EXPECT_FALSE(info_text(Json::array(), "f", "", Json::object()).empty());
+  EXPECT_EQ(field_of(Json("x"), "a"), Json());
 }
 
 }  // namespace

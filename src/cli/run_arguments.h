@@ -1,33 +1,29 @@
-// The command line of `quipu run`.
-//
-// It is read by a loop of its own: a general parser would take a prompt or a stop string such as "[/INST]" or
-// "{}" for syntax, and these have to arrive as they were written.
+// What `quipu run` was asked for.
 #pragma once
 
 #include <optional>
-#include <span>
 #include <string>
 
-#include "base/result.h"
-#include "cli/run_options.h"
+#include "cli/arguments.h"
+#include "cli/json.h"
 
 namespace quipu::cli {
 
 struct RunArguments {
-  bool help = false;
-  std::string model;
-  std::string prompt;  // the words after the model, joined by spaces
+  std::string model;   // a name or a file
+  std::string prompt;  // the words after it, joined by spaces
   Json options = Json::object();
   std::string system, template_text;
-  bool raw = false, verbose = false, word_wrap = true, hide_thinking = false;
-  std::optional<std::string> think;  // "true", "false", "low", "medium", "high", "max"
-  std::optional<std::string> format;
+  bool raw = false, verbose = false, word_wrap = true, hide_thinking = false, insecure = false;
+  Json think;       // null: not said; true, false or a level
+  Json format;      // null: any text; "json" or a schema
+  Json keep_alive;  // null: the server's own; as requests have it
+  // Of embeddings.
+  std::optional<bool> truncate;
+  int64_t dimensions = 0;  // 0: all
 };
 
-// kInvalidArgument: wrong usage, one sentence.
-Result<RunArguments> parse_run_arguments(std::span<const std::string> args);
-
-// What `quipu run --help` prints.
-std::string run_help();
+// kInvalidArgument: wrong usage, one sentence. Other codes: a file that was named cannot be read.
+Result<RunArguments> read_run_arguments(const Arguments& arguments);
 
 }  // namespace quipu::cli

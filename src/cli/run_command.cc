@@ -1,152 +1,142 @@
-#include "cli/run_command.h"
-
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
-
-#include "cli/answer.h"
-#include "cli/console.h"
+// quipu run: one answer, one vector, or a conversation.
+#include "base/go_json.h"
+#include "cli/client_command.h"
+#include "cli/commands.h"
 #include "cli/line_editor.h"
-#include "cli/local_runner.h"
+#include "cli/render.h"
 #include "cli/repl.h"
-#include "cli/report.h"
 #include "cli/run_arguments.h"
 
 namespace quipu::cli {
 
 namespace {
 
-constexpr int kOk = 0, kFailed = 1, kUsage = 2, kBySignal = 128;
-
-Result<void> check_file(const std::string& name) {
-  struct stat facts{};
-  if (stat(name.c_str(), &facts) != 0) {
-    if (errno != ENOENT && errno != ENOTDIR)
-      return error(Code::kIo, "cannot open '{}': {}", name, std::strerror(errno));
-    const bool path = name.find('/') != std::string::npos || name.ends_with(".gguf");
-    return error(Code::kNotFound, "there is no file '{}'{}", name,
-                 path ? "" : ", and models by name are not supported yet: give the path of a GGUF file");
-  }
-  if (S_ISDIR(facts.st_mode))
-    return error(Code::kInvalidArgument, "'{}' is a folder: give the path of a GGUF file", name);
-  if (access(name.c_str(), R_OK) != 0)
-    return error(Code::kIo, "cannot read '{}': {}", name, std::strerror(errno));
-  return {};
-}
-
-// What this build cannot do is refused, never passed over.
-Result<void> check_features(const RunArguments& a) {
-  if (a.format && !a.format->empty()) return error(Code::kUnsupported, "--format is not supported yet");
-  if (a.think && *a.think != "false")
-    return error(Code::kUnsupported, "\"{}\" does not support thinking", a.model);
-  return {};
-}
-
 // One run of the command: everything that its steps share.
 class Run {
  public:
   Run(RunArguments arguments, Console& console) : arguments_(std::move(arguments)), console_(console) {}
 
-  int run() {
-    for (const auto& checked : {check_file(arguments_.model), check_features(arguments_)})
-      if (!checked) return fail(checked.error(), kFailed);
-    if (!console_.in_is_terminal()) {
-      auto input = console_.read_input();
-      if (!input) return fail(input.error(), kFailed);
-      if (!input->empty())
-        arguments_.prompt = *input + (arguments_.prompt.empty() ? "" : " " + arguments_.prompt);
-    }
-    const bool interactive =
-        arguments_.prompt.empty() && console_.in_is_terminal() && console_.out_is_terminal();
-    if (arguments_.prompt.empty() && (!interactive || arguments_.raw))
-      return fail(
-          {Code::kInvalidArgument, "there is no prompt: give one as an argument or on standard input", {}},
-          kUsage);
-
-    LocalRunner runner(runner_options(), console_);
-    if (auto started = runner.ensure_running(); !started)
-      return fail(started.error(), started.error().code == Code::kInvalidArgument ? kUsage : kFailed);
-    auto info = runner.get("/info");
-    if (!info) return fail(info.error(), kFailed);
-    if (const std::string why = text_of(*info, "tokenizer_error"); !why.empty())
-      return fail({Code::kUnsupported, "this model's tokenizer cannot be used: " + why, {}}, kFailed);
-    const int64_t n_ctx = number_of(arguments_.options, "num_ctx"), trained = number_of(*info, "n_ctx_train");
-    if (trained > 0 && n_ctx > trained)
-      return fail(
-          {Code::kInvalidArgument,
-           fmt::format("--num-ctx {} is more than the {} tokens this model was trained for", n_ctx, trained),
-           {}},
-          kUsage);
-    return interactive ? converse(runner, std::move(*info)) : answer_once(runner, *info);
+  // The exit code of a conversation, else 0.
+  Result<int> run() {
+    QUIPU_TRY(read_prompt());
+    EnvironmentOpener opener(arguments_.verbose, number_of(arguments_.options, "num_thread"), console_);
+    QUIPU_ASSIGN(OpenedModel model, opener.open_or_pull(arguments_.model, arguments_.insecure));
+    QUIPU_TRY(check_context(model));
+    if (model.can("embedding") && !model.can("completion")) return embed(model);
+    if (arguments_.think.is_null() && model.can("thinking")) arguments_.think = true;
+    return interactive_ ? converse(std::move(model), opener) : answer_once(model);
   }
 
  private:
-  int fail(const Error& e, int code) {
-    if (const int signal = console_.signals().ending()) return kBySignal + signal;
-    if (e.code == Code::kCancelled) return kBySignal + SIGINT;
-    console_.report(e);
-    return code;
-  }
-
-  fleet::RunnerOptions runner_options() const {
-    fleet::RunnerOptions o;
-    o.model = arguments_.model;
-    o.num_ctx = number_of(arguments_.options, "num_ctx");
-    o.threads = number_of(arguments_.options, "num_thread");
-    o.kv_cache_type = text_of(arguments_.options, "kv_cache_type");
-    return o;
-  }
-
-  ViewOptions view() const { return {arguments_.word_wrap, arguments_.verbose}; }
-
-  int answer_once(RunnerConnection& runner, const Json& info) {
-    Json request = {{"prompt", arguments_.prompt},
-                    {"raw", arguments_.raw},
-                    {"options", arguments_.options},
-                    {"truncate", false}};
-    if (!arguments_.system.empty()) request["system"] = arguments_.system;
-    if (!arguments_.template_text.empty()) request["template"] = arguments_.template_text;
-    const int64_t n_ctx = number_of(arguments_.options, "num_ctx", number_of(info, "num_ctx"));
-    const auto answer = stream_answer(runner, request, view(), n_ctx, console_);
-    if (!answer) return fail(answer.error(), kFailed);
-    if (const int number = console_.out_error(); number == EPIPE) {
-      return kBySignal + SIGPIPE;  // as if the signal had ended the program; nobody is left to be told
-    } else if (number != 0) {
-      return fail({Code::kIo, fmt::format("cannot write the answer: {}", std::strerror(number)), {}},
-                  kFailed);
+  // What is piped in stands in front of the words.
+  Result<void> read_prompt() {
+    words_ = arguments_.prompt;
+    if (!console_.in_is_terminal()) {
+      QUIPU_ASSIGN(const std::string input, console_.read_input());
+      if (!input.empty()) arguments_.prompt = input + (words_.empty() ? "" : " " + words_);
     }
-    return answer->cancelled ? fail({Code::kCancelled, {}, {}}, kFailed) : kOk;
+    interactive_ = arguments_.prompt.empty() && console_.in_is_terminal() && console_.out_is_terminal();
+    if (interactive_ && arguments_.raw)
+      return wrong_usage("--raw takes one prompt: give it as an argument or on standard input");
+    return {};
   }
 
-  int converse(RunnerConnection& runner, Json info) {
-    auto lines = LineEditor::create(console_, HistoryFile::from_environment());
-    if (!lines) return fail(lines.error(), kFailed);
-    ReplSetup setup{arguments_.model, std::move(info), {}, view()};
+  Result<void> need_prompt() const {
+    if (!arguments_.prompt.empty()) return {};
+    return wrong_usage("there is no prompt: give one as an argument or on standard input");
+  }
+
+  Result<void> check_context(const OpenedModel& model) const {
+    const int64_t n_ctx = number_of(arguments_.options, "num_ctx"), trained = trained_context(model.shown);
+    if (trained == 0 || n_ctx <= trained) return {};
+    return wrong_usage(
+        fmt::format("--num-ctx {} is more than the {} tokens this model was trained for", n_ctx, trained));
+  }
+
+  ViewOptions view() const { return {arguments_.word_wrap, arguments_.verbose, arguments_.hide_thinking}; }
+
+  Json common(const OpenedModel& model) const {
+    Json body = {{"model", model.name}};
+    if (!arguments_.options.empty()) body["options"] = arguments_.options;
+    if (!arguments_.keep_alive.is_null()) body["keep_alive"] = arguments_.keep_alive;
+    return body;
+  }
+
+  Result<int> answer_once(const OpenedModel& model) {
+    QUIPU_TRY(need_prompt());
+    const bool sees = sees_files(model.shown);
+    // A document that was piped in may name pictures that nobody wants looked at.
+    if (!sees) QUIPU_TRY(attach_for_model(words_, model.name, false, console_));
+    AttachedText question{arguments_.prompt, {}};
+    if (sees) {
+      QUIPU_ASSIGN(question, attach_for_model(arguments_.prompt, model.name, true, console_));
+    }
+
+    Json body = common(model);
+    body["prompt"] = question.text;
+    for (const Attachment& file : question.files) body["images"].push_back(file.base64);
+    if (!arguments_.system.empty()) body["system"] = arguments_.system;
+    if (!arguments_.template_text.empty()) body["template"] = arguments_.template_text;
+    if (arguments_.raw) body["raw"] = true;
+    if (!arguments_.format.is_null()) body["format"] = arguments_.format;
+    if (!arguments_.think.is_null()) body["think"] = arguments_.think;
+    // A prompt that is too long is refused, with both numbers; an Ollama cuts it.
+    if (model.api->version().is_quipu()) body["truncate"] = false;
+    QUIPU_ASSIGN(const Answer answer,
+                 stream_answer(*model.api, {"/api/generate", std::move(body)}, view(), console_));
+    if (answer.cancelled && console_.out_error() == 0) return error(Code::kCancelled, "interrupted");
+    return kOk;
+  }
+
+  Result<int> embed(const OpenedModel& model) {
+    if (arguments_.prompt.empty())
+      return wrong_usage(fmt::format(
+          "embedding models require input text. Usage: quipu run {} \"your text here\"", arguments_.model));
+    Json body = common(model);
+    body["input"] = arguments_.prompt;
+    if (arguments_.truncate) body["truncate"] = *arguments_.truncate;
+    if (arguments_.dimensions > 0) body["dimensions"] = arguments_.dimensions;
+    QUIPU_ASSIGN(const Json answer, model.api->call("POST", "/api/embed", body));
+    const Json& vectors = field_of(answer, "embeddings");
+    if (!vectors.is_array() || vectors.empty())
+      return error(Code::kInternal, "the server's answer holds no vector");
+    console_.out(go_json(vectors[0]) + "\n");
+    return kOk;
+  }
+
+  Result<int> converse(OpenedModel model, EnvironmentOpener& opener) {
+    QUIPU_ASSIGN(const auto lines, LineEditor::create(console_, HistoryFile::from_environment()));
+    ReplSetup setup{std::move(model), {}, view()};
     setup.chat.options = arguments_.options;
+    setup.chat.format = arguments_.format;
+    setup.chat.think = arguments_.think;
+    setup.chat.keep_alive = arguments_.keep_alive;
     setup.chat.template_text = arguments_.template_text;
     if (!arguments_.system.empty()) setup.chat.set_system(arguments_.system);
-    return Repl(std::move(setup), runner, **lines, console_).run();
+    QUIPU_TRY(setup.chat.load(setup.model, console_));
+    return Repl(std::move(setup), opener, *lines, console_).run();
   }
 
   RunArguments arguments_;
   Console& console_;
+  std::string words_;  // the prompt without what was piped in
+  bool interactive_ = false;
 };
 
 }  // namespace
 
 int run_command(std::span<const std::string> args) {
-  SignalWatch signals;
-  Console console(STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, signals);
-  auto arguments = parse_run_arguments(args);
-  if (!arguments) {
-    console.report(arguments.error());
-    return arguments.error().code == Code::kInvalidArgument ? kUsage : kFailed;
-  }
-  if (arguments->help) return console.out(run_help()) ? kOk : kFailed;
-  return Run(std::move(*arguments), console).run();
+  int code = kOk;
+  const int ended =
+      run_command_with("run", args, [&](Console& console, const Arguments& parsed) -> Result<void> {
+        auto arguments = read_run_arguments(parsed);
+        if (!arguments && arguments.error().code == Code::kInvalidArgument)
+          return wrong_usage(arguments.error().message);
+        if (!arguments) return std::unexpected(arguments.error());
+        QUIPU_ASSIGN(code, Run(std::move(*arguments), console).run());
+        return {};
+      });
+  return ended != kOk ? ended : code;
 }
 
 }  // namespace quipu::cli

@@ -41,7 +41,8 @@ constexpr std::array kOptions = {
     RunOption{"num_keep", OptionKind::kInteger, -1, kMostInt, "N",
               "tokens at the start that stay when a full context moves on; -1: the whole prompt; default 4"},
     RunOption{"num_thread", OptionKind::kInteger, 0, 1024, "N", "threads; 0: one for each physical core"},
-    RunOption{"kv_cache_type", OptionKind::kText, 0, 0, "T", "f16 or f32, or K:V; default f16", true},
+    RunOption{"kv_cache_type", OptionKind::kText, 0, 0, "T",
+              "type of the KV cache: f16 or f32, or K:V; default f16"},
     RunOption{"max_seconds", OptionKind::kNumber, 0, 1e9, "X", "most seconds of an answer; 0: no limit"},
     RunOption{"repeat_guard", OptionKind::kBoolean, 0, 0, "BOOL",
               "end an answer that only repeats itself; default true"},
@@ -91,6 +92,14 @@ std::expected<Json, BadValue> read_number(const RunOption& o, const std::string&
   return Json(d);
 }
 
+// What there may be by Quipu's interface; which of them a server has, it says itself.
+bool is_cache_type(std::string_view text) {
+  static constexpr std::array<std::string_view, 5> kTypes = {"f32", "f16", "bf16", "q8_0", "q4_0"};
+  const auto is_type = [](std::string_view t) { return std::ranges::find(kTypes, t) != kTypes.end(); };
+  const size_t colon = text.find(':');
+  return colon == text.npos ? is_type(text) : is_type(text.substr(0, colon)) && is_type(text.substr(colon + 1));
+}
+
 std::expected<Json, BadValue> read_boolean(const std::string& text) {
   for (const char* yes : {"true", "True", "TRUE", "t", "1"})
     if (text == yes) return Json(true);
@@ -134,6 +143,9 @@ std::expected<Json, BadValue> read_option(const RunOption& option, std::span<con
       break;
   }
   if (values[0].empty()) return std::unexpected(BadValue{false, "must not be empty"});
+  if (option.name == std::string_view("kv_cache_type") && !is_cache_type(values[0]))
+    return std::unexpected(BadValue{
+        false, fmt::format("must be f32, f16, bf16, q8_0 or q4_0, or K:V of two of these, not {}", values[0])});
   return Json(values[0]);
 }
 

@@ -1,16 +1,14 @@
 // The options of a run: one table for the flags of `quipu run` and for `/set parameter`.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "cli/json.h"
 
 namespace quipu::cli {
-
-using Json = nlohmann::ordered_json;
 
 enum class OptionKind { kInteger, kNumber, kBoolean, kText, kTexts };
 
@@ -20,13 +18,12 @@ struct RunOption {
   double least, most;  // of kInteger and kNumber
   const char* value;   // how --help calls the value
   const char* help;
-  bool at_load = false;  // decides how the model is loaded: cannot change afterwards
 };
 
 std::span<const RunOption> run_options();
 const RunOption* find_run_option(std::string_view name);  // null: unknown
 
-// Options that Ollama has and that mean nothing here, because nothing here depends on them.
+// Options of Ollama that mean nothing to a Quipu, because nothing in it depends on them.
 bool is_option_without_effect(std::string_view name);
 
 // Why a value does not do: of the wrong kind ("abc" for a number), or out of range.

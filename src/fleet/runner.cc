@@ -27,7 +27,7 @@ constexpr nanoseconds kProgressInterval = std::chrono::seconds(1);
 
 Result<std::shared_ptr<Runner>> Runner::start(asio::io_context& io, const RunnerOptions& options,
                                               nanoseconds load_timeout, Events events) {
-  QUIPU_ASSIGN(auto process, RunnerProcess::spawn(options));
+  QUIPU_ASSIGN(auto process, spawn_runner(options));
   const std::shared_ptr<Runner> runner(new Runner(io, std::move(process), load_timeout, std::move(events)));
   runner->watch_output();
   runner->watch_errors();
@@ -35,7 +35,7 @@ Result<std::shared_ptr<Runner>> Runner::start(asio::io_context& io, const Runner
   return runner;
 }
 
-Runner::Runner(asio::io_context& io, std::unique_ptr<RunnerProcess> process, nanoseconds load_timeout,
+Runner::Runner(asio::io_context& io, std::unique_ptr<http::ChildServer> process, nanoseconds load_timeout,
                Events events)
     : output_(io, process->output()),
       errors_(io),
@@ -63,7 +63,7 @@ void Runner::watch_output() {
 }
 
 void Runner::on_output() {
-  auto said = process_->read_output();
+  auto said = read_ready(*process_);
   if (said && !asked_) {
     last_progress_ = Clock::now();
     progress_timer_.cancel();
@@ -162,7 +162,7 @@ void Runner::gone() {
   progress_timer_.cancel();
   end_timer_.cancel();
   process_.reset();
-  shared_->end->set();
+  shared_->end->set(failure_ ? failure_->message : "");
   const Events events = std::exchange(events_, {});
   events.on_gone(std::move(failure_));
 }

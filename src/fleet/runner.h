@@ -49,7 +49,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
  private:
   using Clock = std::chrono::steady_clock;
 
-  Runner(boost::asio::io_context& io, std::unique_ptr<RunnerProcess> process,
+  Runner(boost::asio::io_context& io, std::unique_ptr<http::ChildServer> process,
          std::chrono::nanoseconds load_timeout, Events events);
   void release_descriptors();
   void watch_output();
@@ -62,7 +62,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
 
   boost::asio::posix::stream_descriptor output_, errors_;
   boost::asio::steady_timer progress_timer_, end_timer_;
-  std::unique_ptr<RunnerProcess> process_;
+  std::unique_ptr<http::ChildServer> process_;
   const pid_t pid_;
   const std::chrono::nanoseconds load_timeout_;
   Events events_;

@@ -19,8 +19,7 @@ constexpr uint64_t kMostAnswerBytes = uint64_t{1} << 30;  // thousands of long e
 // As Ollama says it; clients look for it.
 constexpr const char* kStopped =
     "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
-    "check ollama "
-    "server logs for details";
+    "check ollama server logs for details";
 
 Failure cancelled_failure() { return Error{Code::kCancelled, "request canceled", {}}; }
 
@@ -52,7 +51,10 @@ void RunnerClient::cancel() {
 
 Failure RunnerClient::explain(const Error& e) const {
   if (e.code == Code::kCancelled || cancelled()) return cancelled_failure();
-  if (link_->end->wait(kEndPatience)) return Error{Code::kInternal, kStopped, {}};
+  if (link_->end->wait(kEndPatience)) {
+    const std::string why = link_->end->why();
+    return Error{Code::kInternal, why.empty() ? kStopped : fmt::format("{}: {}", kStopped, why), {}};
+  }
   return Error{
       Code::kInternal, fmt::format("an error was encountered while running the model: {}", e.message), {}};
 }

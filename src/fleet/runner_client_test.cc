@@ -151,10 +151,11 @@ TEST_F(RunnerClientTest, BrokenOrEnded) {
   streams({"{\"text\":\"half\"}\n"});
   EXPECT_EQ(generate().error().message,
             "an error was encountered while running the model: the answer ended before it was complete");
-  link_->end->set();
+  link_->end->set("it burnt");
   const auto ended = generate();
   EXPECT_EQ(ended.error().code, Code::kInternal);
-  EXPECT_TRUE(ended.error().message.starts_with("model runner has unexpectedly stopped, "))
+  EXPECT_TRUE(ended.error().message.starts_with("model runner has unexpectedly stopped, ") &&
+              ended.error().message.ends_with("logs for details: it burnt"))
       << ended.error().message;
   server_.reset();
   EXPECT_EQ(client_->memory().error().message, ended.error().message);

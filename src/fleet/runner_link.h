@@ -6,17 +6,19 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "fleet/failure.h"
 
 namespace quipu::fleet {
 
-// Whether a runner has ended. Threads: any.
+// Whether a runner has ended, and why where it was not asked to. Threads: any.
 class RunnerEnd {
  public:
-  void set() {
+  void set(std::string why) {
     std::lock_guard lock(mutex_);
     ended_ = true;
+    why_ = std::move(why);
     changed_.notify_all();
   }
   // Waits that long for it.
@@ -24,11 +26,17 @@ class RunnerEnd {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, most, [&] { return ended_; });
   }
+  // After that; may be empty.
+  std::string why() const {
+    std::lock_guard lock(mutex_);
+    return why_;
+  }
 
  private:
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   bool ended_ = false;
+  std::string why_;
 };
 
 // Does not change, but for the end.

@@ -32,26 +32,26 @@ class RunnerProcessTest : public testing::Test {
   }
   ~RunnerProcessTest() override { fs::remove_all(folder_); }
 
-  std::unique_ptr<RunnerProcess> spawn(const std::string& script) {
+  std::unique_ptr<http::ChildServer> spawn(const std::string& script) {
     std::ofstream(options_.program) << "#!/bin/sh\n" << script << "\n";
     fs::permissions(options_.program, fs::perms::owner_all);
-    auto p = RunnerProcess::spawn(options_);
+    auto p = spawn_runner(options_);
     EXPECT_TRUE(p) << p.error().message;
     return p ? std::move(*p) : nullptr;
   }
   // What it says first; the end of its output is an error here.
-  Answer<RunnerReady> wait_ready(RunnerProcess& p) {
+  Answer<RunnerReady> wait_ready(http::ChildServer& p) {
     for (;;) {
       pollfd fd{.fd = p.output(), .events = POLLIN, .revents = 0};
       if (poll(&fd, 1, kPatience.count()) != 1) return failure(Code::kInternal, "nothing came");
-      if (auto said = p.read_output()) return *std::move(said);
+      if (auto said = read_ready(p)) return *std::move(said);
       if (p.output_closed()) {
         EXPECT_TRUE(p.wait(kPatience));
         return failure(Code::kUnavailable, "{}", p.ending());
       }
     }
   }
-  std::unique_ptr<RunnerProcess> start(const std::string& script) {
+  std::unique_ptr<http::ChildServer> start(const std::string& script) {
     auto p = spawn(script);
     const auto ready = wait_ready(*p);
     EXPECT_TRUE(ready) << ready.error().message;
@@ -127,7 +127,7 @@ TEST_F(RunnerProcessTest, SaysSomethingElse) {
   auto p = spawn(std::string(kReady) + "; echo more; echo still more; read end");
   EXPECT_TRUE(wait_ready(*p));
   p->end();
-  while (!p->output_closed()) EXPECT_FALSE(p->read_output());
+  while (!p->output_closed()) EXPECT_FALSE(read_ready(*p));
 }
 
 TEST_F(RunnerProcessTest, DiesWhileLoading) {
@@ -219,7 +219,7 @@ TEST_F(RunnerProcessTest, AFolderThatCannotBeUsedIsNotFatal) {
 
 TEST_F(RunnerProcessTest, AProgramThatIsNotThere) {
   options_.program = folder_ / "nothing";
-  const auto p = RunnerProcess::spawn(options_);
+  const auto p = spawn_runner(options_);
   ASSERT_FALSE(p);
   EXPECT_EQ(p.error().code, Code::kIo);
   EXPECT_EQ(leftovers(), 0);

@@ -14,7 +14,7 @@ namespace {
 
 class Builder {
  public:
-  explicit Builder(std::string folder) : folder_(std::move(folder)) {}
+  Builder(std::string folder, const std::function<bool()>& go_on) : folder_(std::move(folder)), go_on_(go_on) {}
 
   Result<CreateRequest> run(const Modelfile& modelfile) {
     for (const Command& command : modelfile.commands) QUIPU_TRY(apply(command));
@@ -87,23 +87,25 @@ class Builder {
     return add(*files, to);
   }
 
-  static Result<void> add(const std::vector<std::string>& files, FileDigests& to) {
+  Result<void> add(const std::vector<std::string>& files, FileDigests& to) {
     for (const std::string& file : files) {
-      QUIPU_ASSIGN(const Digest digest, digest_of_file(file));
+      QUIPU_ASSIGN(const Digest digest, digest_of_file(file, go_on_));
       to.insert_or_assign(file, digest);
     }
     return {};
   }
 
   std::string folder_;
+  const std::function<bool()>& go_on_;
   std::vector<std::string> base_paths_, draft_paths_;
   CreateRequest request_;
 };
 
 }  // namespace
 
-Result<CreateRequest> make_create_request(const Modelfile& modelfile, const std::string& folder) {
-  return Builder(folder).run(modelfile);
+Result<CreateRequest> make_create_request(const Modelfile& modelfile, const std::string& folder,
+                                          const std::function<bool()>& go_on) {
+  return Builder(folder, go_on).run(modelfile);
 }
 
 std::map<std::string, std::string> names_below_common_folder(const FileDigests& files) {

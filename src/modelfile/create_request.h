@@ -4,6 +4,7 @@
 // Threads: reads files; no state.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -32,9 +33,10 @@ struct CreateRequest {
   std::vector<std::string> warnings;  // for the user: "warning: parameter mirostat is deprecated"
 };
 
-// Paths are taken from `folder`, which is where the Modelfile lies. Hashes every file it names, so it may
-// take long.
-Result<CreateRequest> make_create_request(const Modelfile& modelfile, const std::string& folder);
+// Paths are taken from `folder`, which is where the Modelfile lies. Hashes every file it names, so it may take long:
+// go_on, if there is one, is called between pieces of a file, and false ends it (kCancelled).
+Result<CreateRequest> make_create_request(const Modelfile& modelfile, const std::string& folder,
+                                          const std::function<bool()>& go_on = {});
 
 // The names under which files are sent: relative to the folder that all of them lie in.
 std::map<std::string, std::string> names_below_common_folder(const FileDigests& files);

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <unistd.h>
 
+#include "base/environment.h"
 #include "base/log.h"
 #include "runner/end_watch.h"
 #include "server/config.h"
@@ -67,14 +68,7 @@ int serve_public() {
   return kOk;
 }
 
-int serve_private(const std::string& socket, const std::string& model, int64_t threads) {
-  const auto began = std::chrono::steady_clock::now();
-  auto watch = runner::EndWatch::start();
-  if (!watch) return refuse(watch.error());
-  std::signal(SIGPIPE, SIG_IGN);
-  auto info = store::read_file_model(model);
-  if (!info) return refuse(info.error());
-
+Config private_config(const std::string& socket, int64_t threads) {
   Config config = Config::from_environment();
   config.host = {};
   config.host.endpoint = {.path = socket, .host = {}, .port = 0};
@@ -82,8 +76,27 @@ int serve_private(const std::string& socket, const std::string& model, int64_t t
   config.num_parallel = 1;
   config.max_loaded = 1;
   config.keep_alive = std::chrono::nanoseconds(-1);
+  config.preload.clear();
+  config.prune = false;
   if (threads > 0) config.threads = threads;
-  auto service = Service::start_private(std::move(config), std::move(*info), model);
+  return config;
+}
+
+Result<std::unique_ptr<Service>> start_private(Config config, const std::string& model) {
+  if (model.empty()) return Service::start(std::move(config));
+  QUIPU_ASSIGN(store::ModelInfo info, store::read_file_model(model));
+  return Service::start_private(std::move(config), std::move(info), model);
+}
+
+int serve_private(const std::string& socket, const std::string& model, int64_t threads) {
+  const auto began = std::chrono::steady_clock::now();
+  // Who started it hears of failures in the answers; a log is for who asks for one.
+  const auto debug = environment({"QUIPU_DEBUG", "OLLAMA_DEBUG"});
+  if (!debug || !debug->on()) spdlog::set_level(spdlog::level::off);
+  auto watch = runner::EndWatch::start();
+  if (!watch) return refuse(watch.error());
+  std::signal(SIGPIPE, SIG_IGN);
+  auto service = start_private(private_config(socket, threads), model);
   if (!service) return refuse(service.error());
   (*watch)->serving();
   const auto load_ns =
@@ -115,8 +128,8 @@ int serve_command(std::span<const std::string> args) {
     return kUsage;
   }
   if (!is_private) return serve_public();
-  if (socket.empty() || model.empty()) {
-    std::cerr << "Error: --private needs --socket and --model\n";
+  if (socket.empty()) {
+    std::cerr << "Error: --private needs --socket\n";
     return kUsage;
   }
   return serve_private(socket, model, threads);

@@ -37,6 +37,18 @@ TEST(Messages, TheModelsOwnComeFirst) {
             (std::vector<std::string>{"user=hi", "assistant=hello", "system=s", "user=x"}));
 }
 
+TEST(Messages, WhatOnlyOursHave) {
+  Json body = chat_body(R"({"messages":[{"role":"user","content":"x"}]})", model());
+  EXPECT_FALSE(body.contains("drop_messages"));
+  EXPECT_FALSE(body.contains("template"));
+  body = chat_body(R"({"messages":[{"role":"user","content":"x"}],"truncate":false,
+      "quipu":{"drop_messages":true,"template":"{{ .Prompt }}"}})", model());
+  EXPECT_EQ(body["drop_messages"], true);
+  EXPECT_EQ(body["template"].dump(), R"({"kind":"go","text":"{{ .Prompt }}"})");
+  const Json wrong = Json::parse(R"({"quipu":{"drop_messages":1}})");
+  EXPECT_FALSE(read_chat_input(Fields(wrong, "ChatRequest")));
+}
+
 TEST(Messages, Prompts) {
   GenerateInput in;
   in.prompt = "P";

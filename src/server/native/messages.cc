@@ -149,6 +149,11 @@ Result<ChatInput> read_chat_input(const Fields& f) {
       if (!tool.is_object()) return f.wrong_type(tool, "tools", "api.Tool");
       in.tools.push_back(tool);
     }
+  QUIPU_ASSIGN(const Json* ours, f.object("quipu", "quipu.Chat"));
+  if (ours == nullptr) return in;
+  const Fields of_ours(*ours, "ChatRequest", "quipu.");
+  QUIPU_ASSIGN(in.drop_messages, of_ours.flag("drop_messages"));
+  QUIPU_ASSIGN(in.template_text, of_ours.text("template"));
   return in;
 }
 
@@ -191,7 +196,11 @@ void add_messages(Json& body, const ChatInput& in, const store::ModelInfo& model
   if (forgets_thoughts(model)) strip_thoughts(messages);
   body["messages"] = std::move(messages);
   if (!in.tools.empty()) body["tools"] = in.tools;
-  if (Json own = template_in_use(model); !own.is_null()) body["template"] = std::move(own);
+  if (in.drop_messages) body["drop_messages"] = *in.drop_messages;
+  if (!in.template_text.empty())
+    body["template"] = {{"kind", "go"}, {"text", in.template_text}};
+  else if (Json own = template_in_use(model); !own.is_null())
+    body["template"] = std::move(own);
 }
 
 }  // namespace quipu::server::native

@@ -4,6 +4,7 @@
 // Threads: pure functions.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,10 @@ Result<GenerateInput> read_generate_input(const Fields& fields);
 struct ChatInput {
   Json messages = Json::array();  // in the runner's form
   Json tools = Json::array();
+  // Of ours, under "quipu": whether old messages may be dropped (absent: as truncate), a Go template in place of the
+  // model's.
+  std::optional<bool> drop_messages;
+  std::string template_text;
 };
 Result<ChatInput> read_chat_input(const Fields& fields);
 
