@@ -1,5 +1,6 @@
-// Speed of the matrix products: GB/s of weights and GOP/s (a product and a sum are 2), and their share of what the machine
-// can do. Usage: matmul_bench [threads [n_cols [type]]]; QUIPU_ISA chooses the instruction set.
+// Speed of the matrix products: GB/s of weights and GOP/s (a product and a sum are 2), and their share of
+// what the machine can do. Usage: matmul_bench [threads [n_cols [type]]]; QUIPU_ISA chooses the instruction
+// set.
 #include <fmt/format.h>
 #include <time.h>
 
@@ -24,7 +25,9 @@ using kernels::ActKind;
 using kernels::Product;
 using kernels::Weights;
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 double thread_seconds() {
   timespec t{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -60,7 +63,9 @@ void fill(std::byte* p, size_t n, TensorType type) {
     const uint16_t d = half(), m = half();
     if (type == TensorType::kF32 || type == TensorType::kBF16) {
       const float f = 1e-3f * static_cast<float>(next() % 1000) - 0.5f;
-      std::memcpy(p + at, type == TensorType::kF32 ? reinterpret_cast<const char*>(&f) : reinterpret_cast<const char*>(&f) + 2,
+      std::memcpy(p + at,
+                  type == TensorType::kF32 ? reinterpret_cast<const char*>(&f)
+                                           : reinterpret_cast<const char*>(&f) + 2,
                   bytes);
       continue;
     }
@@ -126,11 +131,13 @@ struct Bench {
       fmt::print("{:5} {:6} {:3} tokens: ", type_name(type), isa_name(kernels::active_isa()), tokens);
       if (tokens <= 32)
         fmt::print("{:5.1f} GB/s ({:3.0f} % of a read just before), rate x{:4.1f}, ",
-                   1e-9 * static_cast<double>(matrix) * used / s, 100 * median(share), static_cast<double>(tokens) * one / s);
+                   1e-9 * static_cast<double>(matrix) * used / s, 100 * median(share),
+                   static_cast<double>(tokens) * one / s);
       fmt::print("{:6.0f} GOP/s ({:2.0f} % of peak)", gops / s, 100 * gops / s / peak);
       if (tokens > 32) {
         const double per_core = gops / median(cpu) / pool.size();
-        fmt::print(", by processor time {:6.0f} a thread ({:2.0f} %)", per_core, 100 * per_core * pool.size() / peak);
+        fmt::print(", by processor time {:6.0f} a thread ({:2.0f} %)", per_core,
+                   100 * per_core * pool.size() / peak);
       }
       fmt::print("\n");
     }
@@ -152,10 +159,12 @@ int run(int threads, int64_t n_cols, std::string_view only) {
   }
   Bench bench{**pool, kernels::measure_limits(**pool), n_cols};
   fmt::print("{} threads, {}: reads {:.1f} GB/s, int8 {:.0f} GOP/s, f32 {:.0f} GFLOP/s\n", threads,
-             isa_name(kernels::active_isa()), bench.limits.read_gbps, bench.limits.int8_gops, bench.limits.f32_gflops);
-  for (TensorType type : {TensorType::kQ4_K, TensorType::kQ6_K, TensorType::kQ4_1, TensorType::kQ8_0, TensorType::kQ4_0,
-                          TensorType::kF16, TensorType::kBF16, TensorType::kF32})
-    if ((only.empty() || only == type_name(type)) && n_cols % type_info(type)->block_elems == 0) bench.run(type);
+             isa_name(kernels::active_isa()), bench.limits.read_gbps, bench.limits.int8_gops,
+             bench.limits.f32_gflops);
+  for (TensorType type : {TensorType::kQ4_K, TensorType::kQ6_K, TensorType::kQ4_1, TensorType::kQ8_0,
+                          TensorType::kQ4_0, TensorType::kF16, TensorType::kBF16, TensorType::kF32})
+    if ((only.empty() || only == type_name(type)) && n_cols % type_info(type)->block_elems == 0)
+      bench.run(type);
   return 0;
 }
 

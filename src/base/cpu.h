@@ -12,10 +12,12 @@ enum class Isa { kScalar, kAvx2, kAvx512 };
 
 const char* isa_name(Isa isa);  // "scalar", "avx2", "avx512": the values of QUIPU_ISA
 
-// The best instruction set of this processor (and of the operating system: AVX state must be enabled in XCR0).
+// The best instruction set of this processor (and of the operating system: AVX state must be enabled in
+// XCR0).
 Isa best_isa();
 
-// best_isa(), or what QUIPU_ISA asks for. An unknown name, or one this processor lacks, is an error naming it.
+// best_isa(), or what QUIPU_ISA asks for. An unknown name, or one this processor lacks, is an error naming
+// it.
 Result<Isa> choose_isa();
 
 }  // namespace quipu

@@ -12,7 +12,8 @@ namespace {
 
 std::string_view without(std::string_view text, std::string_view around) {
   const size_t first = text.find_first_not_of(around);
-  return first == text.npos ? std::string_view() : text.substr(first, text.find_last_not_of(around) - first + 1);
+  return first == text.npos ? std::string_view()
+                            : text.substr(first, text.find_last_not_of(around) - first + 1);
 }
 
 }  // namespace
@@ -28,7 +29,8 @@ Result<int64_t> Variable::whole_number(int64_t least, int64_t most) const {
   const char* end = value.data() + value.size();
   const auto [stopped, ec] = std::from_chars(value.data(), end, n);
   if (ec == std::errc() && stopped == end && n >= least && n <= most) return n;
-  return error(Code::kInvalidArgument, "{}={} is not a whole number between {} and {}", name, value, least, most);
+  return error(Code::kInvalidArgument, "{}={} is not a whole number between {} and {}", name, value, least,
+               most);
 }
 
 Result<int64_t> Variable::duration_ns() const {

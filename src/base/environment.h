@@ -1,5 +1,5 @@
-// Environment variables, read as Ollama reads its own: white space and quotes around a value do not count, and one that
-// is empty counts as not set.
+// Environment variables, read as Ollama reads its own: white space and quotes around a value do not count,
+// and one that is empty counts as not set.
 #pragma once
 
 #include <cstdint>

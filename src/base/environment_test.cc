@@ -20,8 +20,8 @@ class Environment : public testing::Test {
 
 TEST_F(Environment, ValuesLoseWhatSurroundsThem) {
   EXPECT_FALSE(environment(kName));
-  const std::pair<const char*, const char*> cases[] = {
-      {"x", "x"}, {"  x y\t", "x y"}, {"\"x\"", "x"}, {" 'x' ", "x"}, {"\"'x'\"", "x"}, {"\" x\"", " x"}};
+  const std::pair<const char*, const char*> cases[] = {{"x", "x"},     {"  x y\t", "x y"}, {"\"x\"", "x"},
+                                                       {" 'x' ", "x"}, {"\"'x'\"", "x"},   {"\" x\"", " x"}};
   for (const auto& [set, value] : cases) {
     setenv(kName, set, 1);
     ASSERT_TRUE(environment(kName)) << set;
@@ -54,15 +54,18 @@ TEST_F(Environment, WholeNumbers) {
   for (const char* bad : {"13", "-1", "1.5", "1x", "x", "99999999999999999999"}) {
     const auto n = Variable{kName, bad}.whole_number(0, 12);
     ASSERT_FALSE(n) << bad;
-    EXPECT_EQ(n.error().message,
-              fmt::format("{}={} is not a whole number between 0 and 12", kName, bad));
+    EXPECT_EQ(n.error().message, fmt::format("{}={} is not a whole number between 0 and 12", kName, bad));
   }
 }
 
 TEST_F(Environment, Durations) {
-  const std::pair<const char*, int64_t> cases[] = {{"90", 90'000'000'000}, {"1.5", 1'500'000'000},
-                                                   {"1m30s", 90'000'000'000}, {"250ms", 250'000'000},
-                                                   {"0", 0}, {"-1", -1'000'000'000}, {"-1m", -60'000'000'000}};
+  const std::pair<const char*, int64_t> cases[] = {{"90", 90'000'000'000},
+                                                   {"1.5", 1'500'000'000},
+                                                   {"1m30s", 90'000'000'000},
+                                                   {"250ms", 250'000'000},
+                                                   {"0", 0},
+                                                   {"-1", -1'000'000'000},
+                                                   {"-1m", -60'000'000'000}};
   for (const auto& [text, ns] : cases) EXPECT_EQ((Variable{kName, text}.duration_ns()), ns) << text;
   for (const char* bad : {"x", "5x", "1e300", "nan", "s"})
     EXPECT_FALSE((Variable{kName, bad}.duration_ns())) << bad;

@@ -7,8 +7,8 @@
 
 namespace quipu {
 
-// Reads QUIPU_LOG_FORMAT and QUIPU_DEBUG or OLLAMA_DEBUG (1: debug, 2: trace). Without the latter warnings and above are
-// shown, with `verbose` also what is worth knowing.
+// Reads QUIPU_LOG_FORMAT and QUIPU_DEBUG or OLLAMA_DEBUG (1: debug, 2: trace). Without the latter warnings
+// and above are shown, with `verbose` also what is worth knowing.
 void init_log(bool verbose = false);
 
 }  // namespace quipu

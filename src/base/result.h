@@ -1,11 +1,11 @@
 // Errors as values. Nothing throws across a folder's border; a function that can fail returns Result<T>.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <expected>
 #include <string>
 #include <utility>
-
-#include <fmt/format.h>
 
 namespace quipu {
 
@@ -48,13 +48,14 @@ template <class... Args>
 // QUIPU_ASSIGN(auto x, expr): the value, or leaves with the error.
 #define QUIPU_CONCAT_(a, b) a##b
 #define QUIPU_CONCAT(a, b) QUIPU_CONCAT_(a, b)
-#define QUIPU_TRY(expr)                                                \
-  do {                                                                 \
-    if (auto quipu_try_ = (expr); !quipu_try_) [[unlikely]]            \
-      return std::unexpected(std::move(quipu_try_).error());           \
+#define QUIPU_TRY(expr)                                      \
+  do {                                                       \
+    if (auto quipu_try_ = (expr); !quipu_try_) [[unlikely]]  \
+      return std::unexpected(std::move(quipu_try_).error()); \
   } while (0)
-#define QUIPU_ASSIGN_(tmp, lhs, expr)                                             \
-  auto tmp = (expr);                                                              \
-  if (!tmp) [[unlikely]] return std::unexpected(std::move(tmp).error());          \
+#define QUIPU_ASSIGN_(tmp, lhs, expr)               \
+  auto tmp = (expr);                                \
+  if (!tmp) [[unlikely]]                            \
+    return std::unexpected(std::move(tmp).error()); \
   lhs = std::move(*tmp)
 #define QUIPU_ASSIGN(lhs, expr) QUIPU_ASSIGN_(QUIPU_CONCAT(quipu_result_, __LINE__), lhs, expr)

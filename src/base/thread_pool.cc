@@ -11,8 +11,8 @@ namespace quipu {
 
 namespace {
 
-// How long a thread spins before it sleeps. Between two operations of a forward pass lie 1-10 microseconds, and waking a
-// sleeping thread costs about 50; longer spinning would only take time from other processes.
+// How long a thread spins before it sleeps. Between two operations of a forward pass lie 1-10 microseconds,
+// and waking a sleeping thread costs about 50; longer spinning would only take time from other processes.
 constexpr auto kSpin = std::chrono::microseconds(50);
 
 void relax() {
@@ -21,7 +21,8 @@ void relax() {
 #endif
 }
 
-// Spins until done() or until kSpin has passed; the clock is read once in 64 rounds, as it costs more than a round.
+// Spins until done() or until kSpin has passed; the clock is read once in 64 rounds, as it costs more than a
+// round.
 template <class Done>
 bool spin_until(Done done) {
   const auto end = std::chrono::steady_clock::now() + kSpin;
@@ -36,9 +37,10 @@ bool spin_until(Done done) {
 
 }  // namespace
 
-// A job is open while `generation` is odd. A worker enters by counting itself into `inside` and then looking at the
-// generation again; the caller closes the job and then looks at `inside`. Both are sequentially consistent, so either the
-// worker sees the closed job and leaves untouched, or the caller sees the worker and waits for it.
+// A job is open while `generation` is odd. A worker enters by counting itself into `inside` and then looking
+// at the generation again; the caller closes the job and then looks at `inside`. Both are sequentially
+// consistent, so either the worker sees the closed job and leaves untouched, or the caller sees the worker
+// and waits for it.
 struct ThreadPool::Impl {
   alignas(64) std::atomic<uint32_t> generation{0};
   alignas(64) std::atomic<int> next{0};  // the next part to take
@@ -64,14 +66,15 @@ struct ThreadPool::Impl {
         generation.wait(seen, std::memory_order_seq_cst);
         sleepers.fetch_sub(1, std::memory_order_relaxed);
       }
-      // In this order: `stop` is set before the generation changes for the last time, so a worker that has seen
-      // that change sees `stop` too, and never waits for another one.
+      // In this order: `stop` is set before the generation changes for the last time, so a worker that has
+      // seen that change sees `stop` too, and never waits for another one.
       seen = generation.load(std::memory_order_acquire);
       if (stop.load(std::memory_order_acquire)) return;
       if (seen % 2 == 0 || worker >= active.load(std::memory_order_relaxed)) continue;
       inside.fetch_add(1, std::memory_order_seq_cst);
       if (generation.load(std::memory_order_seq_cst) == seen) take_parts(worker);
-      if (inside.fetch_sub(1, std::memory_order_seq_cst) == 1 && caller_sleeps.load(std::memory_order_seq_cst))
+      if (inside.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
+          caller_sleeps.load(std::memory_order_seq_cst))
         inside.notify_all();
     }
   }
@@ -103,7 +106,8 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads) {
   auto impl = std::make_unique<Impl>();
   impl->active = n_threads;
   try {
-    for (int i = 1; i < n_threads; ++i) impl->threads.emplace_back([p = impl.get(), i] { p->worker_loop(i); });
+    for (int i = 1; i < n_threads; ++i)
+      impl->threads.emplace_back([p = impl.get(), i] { p->worker_loop(i); });
   } catch (const std::system_error& e) {
     impl->shut_down();
     return error(Code::kOutOfMemory, "cannot start {} threads: {}", n_threads, e.what());

@@ -48,19 +48,21 @@ std::string format_duration_ns(int64_t ns) {
 
 Result<int64_t> parse_duration_ns(std::string_view text) {
   const std::string_view original = text;
-  const auto invalid = [&] { return error(Code::kInvalidArgument, "time: invalid duration \"{}\"", original); };
+  const auto invalid = [&] {
+    return error(Code::kInvalidArgument, "time: invalid duration \"{}\"", original);
+  };
   const bool negative = text.starts_with('-');
   if (negative || text.starts_with('+')) text.remove_prefix(1);
   if (text == "0") return 0;
   if (text.empty()) return invalid();
   static constexpr std::array<std::pair<std::string_view, uint64_t>, 8> kUnits = {{{"ns", 1},
-                                                                                  {"us", 1'000},
-                                                                                  {"\u00b5s", 1'000},
-                                                                                  {"\u03bcs", 1'000},
-                                                                                  {"ms", 1'000'000},
-                                                                                  {"s", 1'000'000'000},
-                                                                                  {"m", 60'000'000'000},
-                                                                                  {"h", 3'600'000'000'000}}};
+                                                                                   {"us", 1'000},
+                                                                                   {"\u00b5s", 1'000},
+                                                                                   {"\u03bcs", 1'000},
+                                                                                   {"ms", 1'000'000},
+                                                                                   {"s", 1'000'000'000},
+                                                                                   {"m", 60'000'000'000},
+                                                                                   {"h", 3'600'000'000'000}}};
   constexpr uint64_t kMost = uint64_t{1} << 63;  // of which only the negative is a duration
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
   uint64_t total = 0;
@@ -104,7 +106,8 @@ Result<int64_t> parse_duration_ns(std::string_view text) {
 Result<uint64_t> parse_bytes(std::string_view text) {
   const std::string_view original = text;
   const auto bad = [&] {
-    return error(Code::kInvalidArgument, "'{}' is not a size: write bytes or a number with KiB, MiB, GiB, TiB", original);
+    return error(Code::kInvalidArgument,
+                 "'{}' is not a size: write bytes or a number with KiB, MiB, GiB, TiB", original);
   };
   double number = 0;
   const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -114,15 +117,15 @@ Result<uint64_t> parse_bytes(std::string_view text) {
   std::string unit;
   for (char c : text) unit += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   static constexpr std::array<std::pair<std::string_view, double>, 10> kUnits = {{{"", 1},
-                                                                                 {"b", 1},
-                                                                                 {"kib", 0x1p10},
-                                                                                 {"mib", 0x1p20},
-                                                                                 {"gib", 0x1p30},
-                                                                                 {"tib", 0x1p40},
-                                                                                 {"kb", 1e3},
-                                                                                 {"mb", 1e6},
-                                                                                 {"gb", 1e9},
-                                                                                 {"tb", 1e12}}};
+                                                                                  {"b", 1},
+                                                                                  {"kib", 0x1p10},
+                                                                                  {"mib", 0x1p20},
+                                                                                  {"gib", 0x1p30},
+                                                                                  {"tib", 0x1p40},
+                                                                                  {"kb", 1e3},
+                                                                                  {"mb", 1e6},
+                                                                                  {"gb", 1e9},
+                                                                                  {"tb", 1e12}}};
   for (const auto& [name, factor] : kUnits) {
     if (unit != name) continue;
     const double bytes = number * factor;

@@ -14,8 +14,8 @@ std::string format_bytes(uint64_t bytes);  // binary units: "1.5 GiB", "512 KiB"
 // Go's Duration.String(): "1.5s", "43.18ms", "1m30s", "0s".
 std::string format_duration_ns(int64_t ns);
 
-// A duration as Go writes it: numbers with a unit each (ns, us, µs, ms, s, m, h), a sign before them; "0" alone
-// needs no unit. Errors are in Go's words, which clients of Ollama know.
+// A duration as Go writes it: numbers with a unit each (ns, us, µs, ms, s, m, h), a sign before them; "0"
+// alone needs no unit. Errors are in Go's words, which clients of Ollama know.
 Result<int64_t> parse_duration_ns(std::string_view text);
 
 // "17", "2 GiB", "512KiB", "1.5GB" (KB, MB, GB, TB are decimal).

@@ -315,12 +315,15 @@ TEST(JinjaLimits, ManyThreadsRenderOneTemplate) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// What still refers to itself when a render ends early is taken apart in any order: nothing may be touched twice.
+// What still refers to itself when a render ends early is taken apart in any order: nothing may be touched
+// twice.
 TEST(JinjaLimits, AnEarlyEndLeavesNothingHalfAlive) {
-  for (const char* filter : {"selectattr('a', 'eq', 1)", "select('eq', 1)", "map('upper')", "map(attribute='a', default='d')",
-                             "unique(attribute='a')", "batch(2, 'x')", "slice(2, 'x')", "reject('none')"})
+  for (const char* filter :
+       {"selectattr('a', 'eq', 1)", "select('eq', 1)", "map('upper')", "map(attribute='a', default='d')",
+        "unique(attribute='a')", "batch(2, 'x')", "slice(2, 'x')", "reject('none')"})
     for (const char* end : {"{{ 1 // 0 }}", "{{ missing.x }}", "{{ loop.length }}{{ 1 // 0 }}"}) {
-      const auto t = Template::parse(fmt::format("{{% for x in rows | {} %}}{{{{ loop.index }}}}{}{{% endfor %}}", filter, end));
+      const auto t = Template::parse(
+          fmt::format("{{% for x in rows | {} %}}{{{{ loop.index }}}}{}{{% endfor %}}", filter, end));
       ASSERT_TRUE(t) << t.error().message;
       (void)t->render(nlohmann::ordered_json::parse(R"({"rows":[{"a":1,"b":[1]},{"a":1},{"a":2}]})"), 0);
     }

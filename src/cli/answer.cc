@@ -39,8 +39,8 @@ void tell_end(Api& api, const Question& question, const Json& done, const ViewOp
   const bool full = text_of(field_of(done, "quipu"), "stop") == "context";
   int64_t num_ctx = number_of(options, "num_ctx");
   if (full && num_ctx == 0) num_ctx = loaded_context(api, model);
-  if (const std::string notice = stop_notice(done, num_ctx, options); !notice.empty())
-    console.err_line(notice);
+  for (const std::string& notice : {shift_notice(done), stop_notice(done, num_ctx, options)})
+    if (!notice.empty()) console.err_line(notice);
   if (!view.verbose) return;
   console.err(metrics_text(done));
   console.err(memory_text(field_of(field_of(loaded_model(api, model), "quipu"), "memory")));

@@ -30,8 +30,9 @@ class Api {
   virtual Result<Json> call(std::string_view method, const std::string& path, const Json& body = nullptr) = 0;
 
   // The objects of a stream. on_idle is called about every 100 ms while nothing comes. When one of them
-  // returns false the request is cancelled. A server's refusal is prefixed with its status line, as in Ollama:
-  // "400 Bad Request: ..."; a private server's, which nobody asked for by name, is the sentence alone.
+  // returns false the request is cancelled. A server's refusal is prefixed with its status line, as in
+  // Ollama: "400 Bad Request: ..."; a private server's, which nobody asked for by name, is the sentence
+  // alone.
   virtual Result<void> stream(const std::string& path, const Json& body,
                               FunctionRef<bool(const Json& line)> on_line, FunctionRef<bool()> on_idle) = 0;
 

@@ -1,6 +1,7 @@
 // The program: finds the command and hands it the rest of the line.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -91,6 +92,8 @@ void fill_standard_descriptors() {
 }  // namespace quipu::cli
 
 int main(int argc, char** argv) try {
+  prctl(PR_SET_NAME,
+        "quipu");  // servers and runners are started as /proc/self/exe: "exe" in a list of processes
   quipu::cli::fill_standard_descriptors();
   quipu::init_log();
   return quipu::cli::dispatch({argv + (argc > 0 ? 1 : 0), argv + argc});

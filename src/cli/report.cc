@@ -104,6 +104,13 @@ std::string stop_notice(const Json& done, int64_t num_ctx, const Json& options) 
   return {};
 }
 
+std::string shift_notice(const Json& done) {
+  const int64_t shifts = number_of(field_of(done, "quipu"), "context_shifts");
+  if (shifts <= 0) return {};
+  return fmt::format("The context was full{}: to go on, the answer left out the older half of it.",
+                     shifts == 1 ? "" : fmt::format(" {} times", shifts));
+}
+
 std::string dropped_notice(int64_t messages, int64_t num_ctx) {
   const std::string which =
       messages == 1 ? "oldest message was" : fmt::format("{} oldest messages were", messages);

@@ -20,6 +20,9 @@ std::string plan_text(const Json& plan);
 
 // One line when an answer ended for a reason that its reader should know; else empty. num_ctx 0: not known.
 std::string stop_notice(const Json& done, int64_t num_ctx, const Json& options);
+// That older text was left out so that the answer could go on; empty: it was not.
+std::string shift_notice(const Json& done);
+
 std::string dropped_notice(int64_t messages, int64_t num_ctx);
 
 }  // namespace quipu::cli

@@ -66,6 +66,10 @@ TEST(Report, UnusualEndsAreTold) {
   const auto notice = [](const char* stop) {
     return stop_notice({{"quipu", {{"stop", stop}}}}, 4096, {{"max_seconds", 2.5}});
   };
+  const auto shifts = [](int n) { return shift_notice({{"quipu", {{"context_shifts", n}}}}); };
+  EXPECT_EQ(shifts(0), "");
+  EXPECT_EQ(shifts(1), "The context was full: to go on, the answer left out the older half of it.");
+  EXPECT_EQ(shifts(3), "The context was full 3 times: to go on, the answer left out the older half of it.");
   for (const char* usual : {"eos", "stop", "length", "cancelled"}) EXPECT_EQ(notice(usual), "") << usual;
   for (const char* unusual : {"context", "repetition", "time", "memory"})
     EXPECT_NE(notice(unusual), "") << unusual;

@@ -97,7 +97,8 @@ bool is_cache_type(std::string_view text) {
   static constexpr std::array<std::string_view, 5> kTypes = {"f32", "f16", "bf16", "q8_0", "q4_0"};
   const auto is_type = [](std::string_view t) { return std::ranges::find(kTypes, t) != kTypes.end(); };
   const size_t colon = text.find(':');
-  return colon == text.npos ? is_type(text) : is_type(text.substr(0, colon)) && is_type(text.substr(colon + 1));
+  return colon == text.npos ? is_type(text)
+                            : is_type(text.substr(0, colon)) && is_type(text.substr(colon + 1));
 }
 
 std::expected<Json, BadValue> read_boolean(const std::string& text) {
@@ -145,7 +146,8 @@ std::expected<Json, BadValue> read_option(const RunOption& option, std::span<con
   if (values[0].empty()) return std::unexpected(BadValue{false, "must not be empty"});
   if (option.name == std::string_view("kv_cache_type") && !is_cache_type(values[0]))
     return std::unexpected(BadValue{
-        false, fmt::format("must be f32, f16, bf16, q8_0 or q4_0, or K:V of two of these, not {}", values[0])});
+        false,
+        fmt::format("must be f32, f16, bf16, q8_0 or q4_0, or K:V of two of these, not {}", values[0])});
   return Json(values[0]);
 }
 

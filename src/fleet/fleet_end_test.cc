@@ -15,7 +15,8 @@ using Strings = std::vector<std::string>;
 
 constexpr const char* kStopped =
     "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
-    "check ollama server logs for details: the runner was killed by signal 9 (Killed); the system may have run "
+    "check ollama server logs for details: the runner was killed by signal 9 (Killed); the system may have "
+    "run "
     "out of memory: oh no";
 
 TEST_F(TheEnd, ACrashFailsWhatRuns) {

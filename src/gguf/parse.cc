@@ -17,8 +17,6 @@ struct Header {
 
 // `n` records of at least `least` bytes each: possible?
 Result<void> check_count(uint64_t n, uint64_t least, std::string_view what, const Cursor& c) {
-  if (static_cast<int64_t>(n) < 0)
-    return error(Code::kCorrupt, "the header claims {} {}", static_cast<int64_t>(n), what);
   if (n > c.remaining() / least)
     return error(Code::kCorrupt, "the header claims {} {}, but only {} bytes of the file are left", n, what,
                  c.remaining());

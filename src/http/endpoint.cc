@@ -11,20 +11,22 @@ constexpr std::string_view kUnixScheme = "unix://";
 
 Result<Endpoint> parse_unix(std::string_view path) {
   if (path.empty() || path.front() != '/' || path.find('\0') != path.npos) {
-    return error(Code::kInvalidArgument, "a Unix socket is written unix:///absolute/path, not unix://{}", path);
+    return error(Code::kInvalidArgument, "a Unix socket is written unix:///absolute/path, not unix://{}",
+                 path);
   }
   // The kernel's own limit on the length of a socket's name, its terminating zero included.
   constexpr size_t kLimit = sizeof(sockaddr_un::sun_path);
   if (path.size() >= kLimit) {
-    return error(Code::kInvalidArgument, "the socket path {} has {} bytes; the system allows {}", path, path.size(),
-                 kLimit - 1);
+    return error(Code::kInvalidArgument, "the socket path {} has {} bytes; the system allows {}", path,
+                 path.size(), kLimit - 1);
   }
   return Endpoint{.path = std::string(path), .host = {}, .port = 0};
 }
 
 bool plausible_host(std::string_view host) {
   for (const char c : host) {
-    if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f || c == '/' || c == '[' || c == ']' || c == '@') return false;
+    if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f || c == '/' || c == '[' || c == ']' || c == '@')
+      return false;
   }
   return true;
 }
@@ -36,7 +38,8 @@ Result<Endpoint> Endpoint::parse(std::string_view text) {
 
   const size_t colon = text.rfind(':');
   if (colon == text.npos) {
-    return error(Code::kInvalidArgument, "'{}' is not an endpoint: host:port or unix:///path is needed", text);
+    return error(Code::kInvalidArgument, "'{}' is not an endpoint: host:port or unix:///path is needed",
+                 text);
   }
   std::string_view host = text.substr(0, colon);
   const std::string_view digits = text.substr(colon + 1);

@@ -15,8 +15,8 @@ struct Endpoint {
   uint16_t port = 0;
 
   bool is_unix() const { return !path.empty(); }
-  std::string to_string() const;       // what parse() reads
-  std::string host_header() const;     // for the Host line of a request
+  std::string to_string() const;    // what parse() reads
+  std::string host_header() const;  // for the Host line of a request
 
   // "unix:///path/to.sock", "host:port", "1.2.3.4:port", "[::1]:port" or ":port".
   static Result<Endpoint> parse(std::string_view text);

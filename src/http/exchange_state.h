@@ -14,10 +14,10 @@ namespace quipu::http {
 // Threads: the first group of functions from any thread, the second from the connection's thread only.
 class ExchangeState {
  public:
-  // wake: tells the connection that there is something to take(); called with the lock held, from any thread, until
-  // detach().
-  ExchangeState(Request request, std::shared_ptr<BodySink> sink, size_t queue_limit, std::thread::id io_thread,
-                std::function<void()> wake);
+  // wake: tells the connection that there is something to take(); called with the lock held, from any thread,
+  // until detach().
+  ExchangeState(Request request, std::shared_ptr<BodySink> sink, size_t queue_limit,
+                std::thread::id io_thread, std::function<void()> wake);
 
   const Request& request() const { return request_; }
   const std::shared_ptr<BodySink>& sink() const { return sink_; }

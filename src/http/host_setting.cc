@@ -51,7 +51,8 @@ HostSetting parse_host_setting(std::string_view text) {
     const size_t end = text.find(']');
     host = text.substr(1, end == text.npos ? text.npos : end - 1);
     if (end != text.npos && text.substr(end + 1).starts_with(':')) digits = text.substr(end + 2);
-  } else if (const size_t colon = text.find(':'); colon != text.npos && text.find(':', colon + 1) == text.npos) {
+  } else if (const size_t colon = text.find(':');
+             colon != text.npos && text.find(':', colon + 1) == text.npos) {
     host = text.substr(0, colon);
     digits = text.substr(colon + 1);
   } else if (text.empty()) {

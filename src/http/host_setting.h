@@ -16,8 +16,8 @@ struct HostSetting {
   std::string warning;          // what was wrong and passed over; empty: nothing
 };
 
-// Never fails: a port that is none is a warning, and the scheme's default port counts. Text that is no host at
-// all is taken as a name that does not resolve.
+// Never fails: a port that is none is a warning, and the scheme's default port counts. Text that is no host
+// at all is taken as a name that does not resolve.
 HostSetting parse_host_setting(std::string_view text);
 
 // From QUIPU_HOST, else OLLAMA_HOST, else http://127.0.0.1:11434.

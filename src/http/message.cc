@@ -1,11 +1,10 @@
 #include "http/message.h"
 
-#include <algorithm>
-#include <ostream>  // boost/core/detail/string_view.hpp needs it and does not include it
-
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/beast/http/status.hpp>
+#include <ostream>  // boost/core/detail/string_view.hpp needs it and does not include it
 
 namespace quipu::http {
 namespace {
@@ -41,7 +40,8 @@ Response error_response(int status, std::string_view sentence) {
   std::string body = fmt::format("{} {}", status, status_phrase(status));
   if (!sentence.empty()) body += ": ";
   for (const char c : sentence) body.push_back(static_cast<unsigned char>(c) < ' ' ? ' ' : c);
-  return {.status = status, .headers = {{"Content-Type", "text/plain; charset=utf-8"}}, .body = std::move(body)};
+  return {
+      .status = status, .headers = {{"Content-Type", "text/plain; charset=utf-8"}}, .body = std::move(body)};
 }
 
 std::string_view status_phrase(int status) {

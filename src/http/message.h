@@ -41,8 +41,8 @@ struct Response {
   std::string body = {};
 };
 
-// What the transport itself has to say, in the words that clients of Ollama know: "400 Bad Request", with a sentence
-// behind it "413 Payload Too Large: …".
+// What the transport itself has to say, in the words that clients of Ollama know: "400 Bad Request", with a
+// sentence behind it "413 Payload Too Large: …".
 Response error_response(int status, std::string_view sentence);
 
 bool equal_ignoring_case(std::string_view a, std::string_view b);

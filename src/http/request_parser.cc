@@ -26,7 +26,8 @@ bool asks_for_other_version(std::string_view bytes) {
   const std::string_view version = line.substr(last + 1);
   if (version == "HTTP/1.0" || version == "HTTP/1.1") return false;
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-  return version.size() == 8 && version.starts_with("HTTP/") && digit(version[5]) && version[6] == '.' && digit(version[7]);
+  return version.size() == 8 && version.starts_with("HTTP/") && digit(version[5]) && version[6] == '.' &&
+         digit(version[7]);
 }
 
 }  // namespace

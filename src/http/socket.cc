@@ -38,17 +38,20 @@ int bind_unix(int fd, const std::string& path) {
   return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
 }
 
-bool same_file(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
+bool same_file(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
 
 // Removes the socket file of a server that is no more. Anything else in the way is an error.
 Result<void> remove_stale(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (::lstat(path.c_str(), &info) != 0) return {};  // nothing there: bind will say if that is a problem
   if (!S_ISSOCK(info.st_mode)) return error(Code::kInvalidArgument, "{} exists and is not a socket", path);
   const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe.valid()) return error(Code::kIo, "cannot make a socket: {}", system_message(errno));
   const sockaddr_un address = unix_address(path);
-  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 || errno == EAGAIN) {
+  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 ||
+      errno == EAGAIN) {
     return error(Code::kUnavailable, "another server listens on {} already", path);
   }
   if (errno == ECONNREFUSED && ::unlink(path.c_str()) != 0 && errno != ENOENT) {
@@ -69,9 +72,11 @@ Result<Addresses> resolve(const Endpoint& endpoint, int flags) {
   hints.ai_flags = flags | AI_NUMERICSERV;
   addrinfo* list = nullptr;
   const std::string port = std::to_string(endpoint.port);
-  const int status = ::getaddrinfo(endpoint.host.empty() ? nullptr : endpoint.host.c_str(), port.c_str(), &hints, &list);
+  const int status =
+      ::getaddrinfo(endpoint.host.empty() ? nullptr : endpoint.host.c_str(), port.c_str(), &hints, &list);
   if (status != 0) {
-    return error(Code::kUnavailable, "cannot find the address of {}: {}", endpoint.host, ::gai_strerror(status));
+    return error(Code::kUnavailable, "cannot find the address of {}: {}", endpoint.host,
+                 ::gai_strerror(status));
   }
   return Addresses(list);
 }
@@ -102,10 +107,11 @@ int listen_on(const addrinfo& a, bool both_families, Fd& out) {
   return 0;
 }
 
-Result<Fd> connect_address(int family, const sockaddr* address, socklen_t size, milliseconds timeout, int cancel,
-                           const Endpoint& endpoint) {
+Result<Fd> connect_address(int family, const sockaddr* address, socklen_t size, milliseconds timeout,
+                           int cancel, const Endpoint& endpoint) {
   const auto failed = [&](int number) {
-    return error(Code::kUnavailable, "cannot connect to {}: {}", endpoint.to_string(), system_message(number));
+    return error(Code::kUnavailable, "cannot connect to {}: {}", endpoint.to_string(),
+                 system_message(number));
   };
   Fd fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return failed(errno);
@@ -120,9 +126,12 @@ Result<Fd> connect_address(int family, const sockaddr* address, socklen_t size, 
     if (errno == EINPROGRESS || errno == EALREADY || errno == EINTR) {
       const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
       switch (wait_ready(fd.get(), POLLOUT, std::max(left, milliseconds(0)), cancel)) {
-        case Ready::kCancelled: return error(Code::kCancelled, "cancelled");
-        case Ready::kTimeout: return failed(ETIMEDOUT);
-        case Ready::kReady: break;
+        case Ready::kCancelled:
+          return error(Code::kCancelled, "cancelled");
+        case Ready::kTimeout:
+          return failed(ETIMEDOUT);
+        case Ready::kReady:
+          break;
       }
       int number = 0;
       socklen_t length = sizeof(number);
@@ -132,7 +141,8 @@ Result<Fd> connect_address(int family, const sockaddr* address, socklen_t size, 
     }
     // A Unix socket whose backlog is full says "again" and gives nothing to wait for.
     if (errno != EAGAIN || steady_clock::now() >= deadline) return failed(errno);
-    if (wait_ready(-1, 0, milliseconds(10), cancel) == Ready::kCancelled) return error(Code::kCancelled, "cancelled");
+    if (wait_ready(-1, 0, milliseconds(10), cancel) == Ready::kCancelled)
+      return error(Code::kCancelled, "cancelled");
   }
   return fd;
 }
@@ -174,8 +184,8 @@ Result<ListenSocket> ListenSocket::open_tcp(const Endpoint& endpoint) {
   const bool all_interfaces = endpoint.host.empty();
   ListenSocket out;
   int number = EADDRNOTAVAIL;
-  // A name like "localhost" has an address of each family, and most clients try IPv4. "All interfaces" is one IPv6
-  // socket that serves both, where the system has IPv6.
+  // A name like "localhost" has an address of each family, and most clients try IPv4. "All interfaces" is one
+  // IPv6 socket that serves both, where the system has IPv6.
   for (const int family : {all_interfaces ? AF_INET6 : AF_INET, all_interfaces ? AF_INET : AF_INET6}) {
     for (const addrinfo* a = list.get(); a != nullptr && !out.fd_.valid(); a = a->ai_next) {
       if (a->ai_family != family) continue;
@@ -195,8 +205,9 @@ Result<ListenSocket> ListenSocket::open_tcp(const Endpoint& endpoint) {
 
 ListenSocket::~ListenSocket() {
   if (!owns_file_.valid()) return;
-  struct stat mine {}, there {};
-  if (::fstat(owns_file_.get(), &mine) == 0 && ::lstat(endpoint_.path.c_str(), &there) == 0 && same_file(mine, there)) {
+  struct stat mine{}, there{};
+  if (::fstat(owns_file_.get(), &mine) == 0 && ::lstat(endpoint_.path.c_str(), &there) == 0 &&
+      same_file(mine, there)) {
     ::unlink(endpoint_.path.c_str());
   }
 }
@@ -205,7 +216,8 @@ Ready wait_ready(int fd, short events, milliseconds timeout, int cancel) {
   const bool for_ever = timeout < milliseconds(0);
   const auto deadline = steady_clock::now() + timeout;
   for (;;) {
-    pollfd waits[2] = {{.fd = fd, .events = events, .revents = 0}, {.fd = cancel, .events = POLLIN, .revents = 0}};
+    pollfd waits[2] = {{.fd = fd, .events = events, .revents = 0},
+                       {.fd = cancel, .events = POLLIN, .revents = 0}};
     int wait_ms = -1;
     if (!for_ever) {
       const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now()).count();
@@ -222,8 +234,8 @@ Ready wait_ready(int fd, short events, milliseconds timeout, int cancel) {
 Result<Fd> connect_to(const Endpoint& endpoint, milliseconds timeout, int cancel) {
   if (endpoint.is_unix()) {
     const sockaddr_un address = unix_address(endpoint.path);
-    return connect_address(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof(address), timeout, cancel,
-                           endpoint);
+    return connect_address(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof(address), timeout,
+                           cancel, endpoint);
   }
   QUIPU_ASSIGN(const Addresses list, resolve(endpoint, 0));
   Result<Fd> last = error(Code::kUnavailable, "{} has no address", endpoint.to_string());

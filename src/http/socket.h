@@ -33,8 +33,8 @@ class Fd {
   int fd_ = -1;
 };
 
-// A listening socket. A Unix socket's file is made with mode 0600, replaces one that nobody listens on any more, and is
-// removed by the destructor if it is still this one.
+// A listening socket. A Unix socket's file is made with mode 0600, replaces one that nobody listens on any
+// more, and is removed by the destructor if it is still this one.
 //
 // Threads: one at a time.
 class ListenSocket {
@@ -60,7 +60,8 @@ class ListenSocket {
   Fd owns_file_;  // a descriptor of the socket's file (O_PATH), to recognise it
 };
 
-// A connected socket in non-blocking mode. `cancel` is a descriptor whose readability ends the attempt with kCancelled.
+// A connected socket in non-blocking mode. `cancel` is a descriptor whose readability ends the attempt with
+// kCancelled.
 Result<Fd> connect_to(const Endpoint& endpoint, std::chrono::milliseconds timeout, int cancel);
 
 enum class Ready { kReady, kTimeout, kCancelled };

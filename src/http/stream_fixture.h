@@ -15,11 +15,11 @@ inline constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 class StreamServer : public testing::TestWithParam<bool> {  // over a Unix socket
  protected:
   void start(const ServerOptions& options = {}) {
-    server_ = serve(GetParam() ? path_.endpoint() : local_tcp(), options,
-                    [this](std::shared_ptr<Exchange> e) {
-                      std::lock_guard lock(mutex_);
-                      exchanges_.push_back(std::move(e));
-                    });
+    server_ =
+        serve(GetParam() ? path_.endpoint() : local_tcp(), options, [this](std::shared_ptr<Exchange> e) {
+          std::lock_guard lock(mutex_);
+          exchanges_.push_back(std::move(e));
+        });
     ASSERT_TRUE(server_);
   }
   RawSocket connect() { return RawSocket(server_->endpoint()); }

@@ -46,6 +46,15 @@ uint64_t kv_bytes(const ModelShape& shape, const RuntimeOptions& o, int64_t n_to
   return sum;
 }
 
+std::string sequences(int64_t n) { return fmt::format("{} sequence{}", n, n == 1 ? "" : "s"); }
+
+// Tokens that a budget holds beside everything that is not KV.
+uint64_t room_for_tokens(const MemoryPlan& p, uint64_t budget) {
+  const uint64_t fixed = p.total() - std::min(p.bytes(Category::kKv), p.total());
+  const uint64_t room = budget > fixed ? budget - fixed : 0;
+  return p.kv_block_bytes > 0 ? mul(room / p.kv_block_bytes, static_cast<uint64_t>(kBlockTokens)) : 0;
+}
+
 }  // namespace
 
 uint64_t MemoryPlan::total() const {
@@ -80,8 +89,8 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
   // which the sampler works.
   const uint64_t of_each = add(mul(shape.n_vocab, 4), mul(shape.n_embd, 8));
   p.lines.push_back({Category::kOutput, add(mul(o.n_parallel, of_each), mul(shape.n_vocab, 8)),
-                     fmt::format("{} sequences x ({} logits x 4 B + {} values x 8 B), {} candidates x 8 B",
-                                 o.n_parallel, shape.n_vocab, shape.n_embd, shape.n_vocab)});
+                     fmt::format("{} x ({} logits x 4 B + {} values x 8 B), {} candidates x 8 B",
+                                 sequences(o.n_parallel), shape.n_vocab, shape.n_embd, shape.n_vocab)});
   p.lines.push_back({Category::kRuntime, add(kRuntimeBytes, shape.tokenizer_bytes),
                      fmt::format("program and heap {}, tokenizer {}", format_bytes(kRuntimeBytes),
                                  format_bytes(shape.tokenizer_bytes))});
@@ -116,7 +125,7 @@ std::string refusal(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budge
       parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", category_name(c), format_bytes(bytes));
   }
   const uint64_t room = budget > fixed ? budget - fixed : 0;
-  const uint64_t tokens = p.kv_block_bytes > 0 ? room / p.kv_block_bytes * kBlockTokens : 0;
+  const uint64_t tokens = room_for_tokens(p, budget);
   std::string way;
   if (tokens >= kLeastContext)
     way = fmt::format("num_ctx {} would fit", tokens);
@@ -129,27 +138,42 @@ std::string refusal(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budge
                      way);
 }
 
+namespace {
+
+// Of a plan whose ceiling does not fit. What is there is shared by all sequences.
+std::string what_is_tight(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budget) {
+  const uint64_t tokens = room_for_tokens(p, budget);
+  if (tokens < static_cast<uint64_t>(std::max<int64_t>(o.n_ctx, 0)))
+    return fmt::format("no sequence can grow to {} tokens: {} are what fits", o.n_ctx, tokens);
+  return fmt::format("not all {} can grow to {} tokens: {} in all are what fits", sequences(o.n_parallel),
+                     o.n_ctx, tokens);
+}
+
+}  // namespace
+
 std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& o) {
   std::string out;
   for (const PlanLine& l : p.lines)
     out += fmt::format("  {:<10} {:>11}   {}\n", category_name(l.category), format_bytes(l.bytes), l.formula);
   out += fmt::format("  {:<10} {:>11}\n", "total", format_bytes(p.total()));
-  out += fmt::format("KV grows by {} a token, up to {} ({} sequences of {} tokens).\n",
-                     format_bytes(p.kv_bytes_per_token), format_bytes(p.kv_ceiling), o.n_parallel, o.n_ctx);
+  out +=
+      fmt::format("KV grows by {} a token, up to {} ({} of {} tokens).\n", format_bytes(p.kv_bytes_per_token),
+                  format_bytes(p.kv_ceiling), sequences(o.n_parallel), o.n_ctx);
   return out;
 }
 
 std::string plan_table(const MemoryPlan& p, const RuntimeOptions& o, const Machine& machine) {
   std::string out = plan_lines(p, o);
   const uint64_t budget = machine.budget();
+  out += fmt::format("Charged {}: the total with a KV cache of {} tokens.\n", format_bytes(charge(p, o)),
+                     std::clamp<int64_t>(o.n_ctx, 0, kUsefulContext));
   switch (fits(p, o, budget)) {
     case Fit::kYes:
       out += fmt::format("Fits: {} are free.\n", format_bytes(budget));
       break;
     case Fit::kTight:
-      out += fmt::format(
-          "Tight: it loads into the {} that are free, but not every sequence can grow to {} tokens.\n",
-          format_bytes(budget), o.n_ctx);
+      out += fmt::format("Tight: it loads into the {} that are free, but {}.\n", format_bytes(budget),
+                         what_is_tight(p, o, budget));
       break;
     case Fit::kNo:
       out += fmt::format("Does not fit: it needs {}, {} are free.\n", format_bytes(charge(p, o)),

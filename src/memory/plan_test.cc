@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/units.h"
+
 namespace quipu::memory {
 namespace {
 
@@ -91,6 +93,28 @@ TEST(Plan, FitsIsYesTightOrNo) {
   EXPECT_EQ(fits(p, o, least - 1), Fit::kNo);
   EXPECT_EQ(fits(p, o, least), Fit::kTight);
   EXPECT_EQ(fits(p, o, p.total() + p.kv_ceiling), Fit::kYes);
+}
+
+TEST(Plan, TheTableSaysWhatIsTight) {
+  const RuntimeOptions o = options(16384, 4);
+  const MemoryPlan p = plan(granite(), o);
+  Machine m;
+  const auto table = [&](uint64_t available) {
+    m.available = available;
+    m.terms.assign(1, {"MemAvailable", available});
+    return plan_table(p, o, m);
+  };
+  const std::string none = table(p.total() + 4096 * p.kv_bytes_per_token);
+  EXPECT_NE(none.find("but no sequence can grow to 16384 tokens: 4096 are what fits."), std::string::npos)
+      << none;
+  const std::string some = table(p.total() + 20000 * p.kv_bytes_per_token);
+  EXPECT_NE(some.find("but not all 4 sequences can grow to 16384 tokens: 20000 in all are what fits."),
+            std::string::npos)
+      << some;
+  EXPECT_NE(
+      some.find("Charged " + format_bytes(charge(p, o)) + ": the total with a KV cache of 2048 tokens."),
+      std::string::npos)
+      << some;
 }
 
 TEST(Plan, TheTableNamesEveryCategoryAndTheTotal) {

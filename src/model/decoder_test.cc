@@ -263,7 +263,8 @@ TEST(Decoder, ACacheThatCannotBeHeld) {
       folder.write("m.gguf", {reinterpret_cast<const char*>(bytes.data()), bytes.size()}), options);
   ASSERT_FALSE(model);
   EXPECT_EQ(model.error().code, Code::kOutOfMemory);
-  EXPECT_NE(model.error().message.find("8589934592 tokens for each of 200 sequences need a KV cache of"), std::string::npos)
+  EXPECT_NE(model.error().message.find("8589934592 tokens for each of 200 sequences need a KV cache of"),
+            std::string::npos)
       << model.error().message;
   EXPECT_NE(model.error().message.find(" tokens fit\n"), std::string::npos) << model.error().message;
 }

@@ -165,10 +165,12 @@ Result<HParams> read_hparams(const gguf::File& file) {
   h.n_embd = r.integer("embedding_length", std::nullopt, 1, kMaxDim);
   h.n_layers = r.integer("block_count", std::nullopt, 1, kMaxLayers);
   if (const int64_t n = r.integer("expert_count", 0, 0, kMaxExperts); n != 0)
-    r.fail(
-        Error{Code::kUnsupported,
-              fmt::format("mixture-of-experts models ({} with {} experts) are not supported yet", h.arch, n),
-              r.key("expert_count")});
+    r.fail(Error{
+        Code::kUnsupported,
+        fmt::format("mixture-of-experts models ({} with {} experts) are not supported yet (dense llama and "
+                    "granite are)",
+                    h.arch, n),
+        r.key("expert_count")});
   if (!r.boolean("attention.causal", true))
     r.fail(Error{Code::kUnsupported, "models whose tokens see later ones are not supported yet",
                  r.key("attention.causal")});

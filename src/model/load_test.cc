@@ -173,8 +173,10 @@ TEST(Load, NumbersThatAreNone) {
 }
 
 TEST(Load, WhatIsNotBuiltYet) {
-  expect_failure(with("expert_count", test::u32(8)),
-                 "mixture-of-experts models (llama with 8 experts) are not supported", Code::kUnsupported);
+  expect_failure(
+      with("expert_count", test::u32(8)),
+      "mixture-of-experts models (llama with 8 experts) are not supported yet (dense llama and granite are)",
+      Code::kUnsupported);
   expect_failure(with("expert_count", test::u32(1025)),
                  "llama.expert_count is 1025; it must be between 0 and 1024");
   expect_accepted(with("expert_count", test::u32(0)));

@@ -38,10 +38,11 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
     const uint64_t fitting = room / std::max<uint64_t>(m->plan_.kv_block_bytes, 1) /
                              static_cast<uint64_t>(options.n_sequences) * kernels::kBlockTokens;
     return error(Code::kOutOfMemory,
-                 "{} does not fit: {} tokens for each of {} sequences need a KV cache of {} beside {}, but {} are free: {} "
+                 "{} does not fit: {} tokens for each of {} sequences need a KV cache of {} beside {}, but "
+                 "{} are free: {} "
                  "tokens fit\n{}",
-                 path, m->options_.n_ctx, options.n_sequences, format_bytes(m->plan_.kv_ceiling), format_bytes(fixed),
-                 format_bytes(free), fitting, memory::plan_lines(m->plan_, runtime));
+                 path, m->options_.n_ctx, options.n_sequences, format_bytes(m->plan_.kv_ceiling),
+                 format_bytes(fixed), format_bytes(free), fitting, memory::plan_lines(m->plan_, runtime));
   }
 
   const auto blocks =

@@ -14,7 +14,8 @@ namespace {
 
 class Builder {
  public:
-  Builder(std::string folder, const std::function<bool()>& go_on) : folder_(std::move(folder)), go_on_(go_on) {}
+  Builder(std::string folder, const std::function<bool()>& go_on)
+      : folder_(std::move(folder)), go_on_(go_on) {}
 
   Result<CreateRequest> run(const Modelfile& modelfile) {
     for (const Command& command : modelfile.commands) QUIPU_TRY(apply(command));

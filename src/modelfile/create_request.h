@@ -33,8 +33,8 @@ struct CreateRequest {
   std::vector<std::string> warnings;  // for the user: "warning: parameter mirostat is deprecated"
 };
 
-// Paths are taken from `folder`, which is where the Modelfile lies. Hashes every file it names, so it may take long:
-// go_on, if there is one, is called between pieces of a file, and false ends it (kCancelled).
+// Paths are taken from `folder`, which is where the Modelfile lies. Hashes every file it names, so it may
+// take long: go_on, if there is one, is called between pieces of a file, and false ends it (kCancelled).
 Result<CreateRequest> make_create_request(const Modelfile& modelfile, const std::string& folder,
                                           const std::function<bool()>& go_on = {});
 

@@ -11,8 +11,9 @@ class LoadOptionsTest : public testing::Test {
  protected:
   void SetUp() override { TearDown(); }
   void TearDown() override {
-    for (const char* name : {"QUIPU_NUM_PARALLEL", "OLLAMA_NUM_PARALLEL", "QUIPU_THREADS", "QUIPU_KV_CACHE_TYPE",
-                             "OLLAMA_KV_CACHE_TYPE", "QUIPU_PREFIX_CACHE", "QUIPU_IDLE_TRIM"})
+    for (const char* name :
+         {"QUIPU_NUM_PARALLEL", "OLLAMA_NUM_PARALLEL", "QUIPU_THREADS", "QUIPU_KV_CACHE_TYPE",
+          "OLLAMA_KV_CACHE_TYPE", "QUIPU_PREFIX_CACHE", "QUIPU_IDLE_TRIM"})
       unsetenv(name);
   }
 };
@@ -49,8 +50,10 @@ TEST_F(LoadOptionsTest, EachVariableCounts) {
 }
 
 TEST_F(LoadOptionsTest, ABadValueNamesItsVariable) {
-  const std::pair<const char*, const char*> bad[] = {{"QUIPU_NUM_PARALLEL", "many"}, {"QUIPU_NUM_PARALLEL", "257"},
-                                                     {"QUIPU_THREADS", "-1"},        {"QUIPU_KV_CACHE_TYPE", "f8"},
+  const std::pair<const char*, const char*> bad[] = {{"QUIPU_NUM_PARALLEL", "many"},
+                                                     {"QUIPU_NUM_PARALLEL", "257"},
+                                                     {"QUIPU_THREADS", "-1"},
+                                                     {"QUIPU_KV_CACHE_TYPE", "f8"},
                                                      {"QUIPU_IDLE_TRIM", "soon"}};
   for (const auto& [name, value] : bad) {
     setenv(name, value, 1);

@@ -53,7 +53,8 @@ std::optional<Address> parse_address(const std::string& text) {
 
 bool loopback(const Address& a) {
   if (a.v4) return a.bytes[0] == 127;
-  return std::all_of(a.bytes.begin(), a.bytes.begin() + 15, [](uint8_t b) { return b == 0; }) && a.bytes[15] == 1;
+  return std::all_of(a.bytes.begin(), a.bytes.begin() + 15, [](uint8_t b) { return b == 0; }) &&
+         a.bytes[15] == 1;
 }
 
 bool unspecified(const Address& a) {
@@ -74,16 +75,19 @@ bool own_address(const Address& wanted) {
   for (const ifaddrs* i = list; i != nullptr && !found; i = i->ifa_next) {
     if (i->ifa_addr == nullptr) continue;
     if (wanted.v4 && i->ifa_addr->sa_family == AF_INET)
-      found = std::memcmp(&reinterpret_cast<const sockaddr_in*>(i->ifa_addr)->sin_addr, wanted.bytes.data(), 4) == 0;
+      found = std::memcmp(&reinterpret_cast<const sockaddr_in*>(i->ifa_addr)->sin_addr, wanted.bytes.data(),
+                          4) == 0;
     if (!wanted.v4 && i->ifa_addr->sa_family == AF_INET6)
-      found = std::memcmp(&reinterpret_cast<const sockaddr_in6*>(i->ifa_addr)->sin6_addr, wanted.bytes.data(), 16) == 0;
+      found = std::memcmp(&reinterpret_cast<const sockaddr_in6*>(i->ifa_addr)->sin6_addr, wanted.bytes.data(),
+                          16) == 0;
   }
   freeifaddrs(list);
   return found;
 }
 
 constexpr const char* kAllowedHeaders =
-    "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,X-Stainless-Async,"
+    "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,X-Stainless-"
+    "Async,"
     "X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,X-Stainless-Lang,X-Stainless-Os,"
     "X-Stainless-Package-Version,X-Stainless-Poll-Helper,X-Stainless-Retry-Count,X-Stainless-Runtime,"
     "X-Stainless-Runtime-Version,X-Stainless-Timeout";
@@ -119,7 +123,9 @@ bool matches(std::string_view pattern, std::string_view text) {
 }
 
 Access::Access(const http::Endpoint& bound, std::vector<std::string> origins, std::string key)
-    : check_host_(!bound.is_unix() && is_loopback(bound)), origins_(std::move(origins)), key_(std::move(key)) {
+    : check_host_(!bound.is_unix() && is_loopback(bound)),
+      origins_(std::move(origins)),
+      key_(std::move(key)) {
   for (const char* host : {"localhost", "127.0.0.1", "0.0.0.0"})
     for (const char* scheme : {"http://", "https://"})
       for (const char* port : {"", ":*"}) origins_.push_back(std::string(scheme) + host + port);
@@ -143,7 +149,8 @@ bool Access::host_allowed(std::string_view header) const {
 bool Access::any_origin() const { return std::find(origins_.begin(), origins_.end(), "*") != origins_.end(); }
 
 bool Access::origin_allowed(std::string_view origin) const {
-  return std::any_of(origins_.begin(), origins_.end(), [&](const std::string& p) { return matches(p, origin); });
+  return std::any_of(origins_.begin(), origins_.end(),
+                     [&](const std::string& p) { return matches(p, origin); });
 }
 
 bool Access::key_allowed(const http::Request& request) const {

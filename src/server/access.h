@@ -1,5 +1,5 @@
-// Who may talk to the server: the Host header (against DNS rebinding), the Origin header (CORS) and the bearer
-// key. Spec: ollama-compat 1.1, 4.3; quipu-extensions 3.
+// Who may talk to the server: the Host header (against DNS rebinding), the Origin header (CORS) and the
+// bearer key. Spec: ollama-compat 1.1, 4.3; quipu-extensions 3.
 //
 // Threads: immutable.
 #pragma once
@@ -16,8 +16,8 @@ namespace quipu::server {
 
 class Access {
  public:
-  // `origins`: patterns that come before the default ones. `bound`: where the server listens; hosts are checked
-  // only on a loopback address. `key`: empty: none is needed.
+  // `origins`: patterns that come before the default ones. `bound`: where the server listens; hosts are
+  // checked only on a loopback address. `key`: empty: none is needed.
   Access(const http::Endpoint& bound, std::vector<std::string> origins, std::string key);
 
   bool host_allowed(std::string_view host_header) const;

@@ -1,9 +1,10 @@
 #include "server/command.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <iostream>
-#include <unistd.h>
 
 #include "base/environment.h"
 #include "base/log.h"
@@ -34,7 +35,8 @@ int refuse(const Error& e, int code = kFailed) {
 // What the log says at start: every setting that is in effect.
 void log_config(const Config& c) {
   std::string all;
-  for (const auto& [name, value] : c.effective) all += fmt::format("{}{}:{}", all.empty() ? "" : " ", name, value);
+  for (const auto& [name, value] : c.effective)
+    all += fmt::format("{}{}:{}", all.empty() ? "" : " ", name, value);
   spdlog::info("server config env=\"map[{}]\"", all);
   for (const std::string& warning : c.warnings) spdlog::warn("invalid environment variable: {}", warning);
 }
@@ -45,7 +47,8 @@ int serve_public() {
   log_config(config);
   if (!is_loopback(config.host.endpoint) && config.api_key.empty())
     spdlog::warn(
-        "ANYBODY who reaches {} can use this server and delete its models: it listens beyond this machine without a key. "
+        "ANYBODY who reaches {} can use this server and delete its models: it listens beyond this machine "
+        "without a key. "
         "Set QUIPU_API_KEY, or QUIPU_HOST=127.0.0.1",
         config.host.endpoint.to_string());
   // Before any thread: they inherit the blocked signals.
@@ -113,7 +116,8 @@ int serve_command(std::span<const std::string> args) {
   bool is_private = false;
   std::string socket, model;
   int64_t threads = 0;
-  CLI::App app("Serves models over HTTP (QUIPU_HOST says where; docs/environment.md has all settings)", "quipu serve");
+  CLI::App app("Serves models over HTTP (QUIPU_HOST says where; docs/environment.md has all settings)",
+               "quipu serve");
   auto* hidden = app.add_flag("--private", is_private)->group("");
   app.add_option("--socket", socket)->needs(hidden)->group("");
   app.add_option("--model", model)->needs(hidden)->group("");

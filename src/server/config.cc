@@ -102,8 +102,7 @@ Config Config::from_environment() {
   c.keep_alive = read.duration({"QUIPU_KEEP_ALIVE", "OLLAMA_KEEP_ALIVE"}, c.keep_alive);
   c.load_timeout = read.duration({"QUIPU_LOAD_TIMEOUT", "OLLAMA_LOAD_TIMEOUT"}, c.load_timeout);
   c.request_timeout = read.duration({"QUIPU_REQUEST_TIMEOUT"}, c.request_timeout);
-  c.context_length =
-      read.number({"QUIPU_CONTEXT_LENGTH", "OLLAMA_CONTEXT_LENGTH"}, 0, 0, int64_t{1} << 30);
+  c.context_length = read.number({"QUIPU_CONTEXT_LENGTH", "OLLAMA_CONTEXT_LENGTH"}, 0, 0, int64_t{1} << 30);
   c.num_parallel = read.number({"QUIPU_NUM_PARALLEL", "OLLAMA_NUM_PARALLEL"}, 0, 0, 256);
   if (c.num_parallel == 0) c.num_parallel = 4;  // to Ollama 0 is "decide"
   c.max_loaded = read.number({"QUIPU_MAX_LOADED_MODELS", "OLLAMA_MAX_LOADED_MODELS"}, 0, 0, 1'000);

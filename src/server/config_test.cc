@@ -10,9 +10,10 @@ namespace {
 class ConfigTest : public testing::Test {
  protected:
   void SetUp() override {
-    for (const char* name : {"HOST", "ORIGINS", "MODELS", "API_KEY", "KEEP_ALIVE", "LOAD_TIMEOUT", "REQUEST_TIMEOUT",
-                             "CONTEXT_LENGTH", "NUM_PARALLEL", "MAX_LOADED_MODELS", "MAX_QUEUE", "THREADS",
-                             "KV_CACHE_TYPE", "NOPRUNE", "DEBUG_LOG_REQUESTS", "GO_TEMPLATE", "PRELOAD"})
+    for (const char* name :
+         {"HOST", "ORIGINS", "MODELS", "API_KEY", "KEEP_ALIVE", "LOAD_TIMEOUT", "REQUEST_TIMEOUT",
+          "CONTEXT_LENGTH", "NUM_PARALLEL", "MAX_LOADED_MODELS", "MAX_QUEUE", "THREADS", "KV_CACHE_TYPE",
+          "NOPRUNE", "DEBUG_LOG_REQUESTS", "GO_TEMPLATE", "PRELOAD"})
       for (const char* owner : {"QUIPU_", "OLLAMA_"}) unsetenv((std::string(owner) + name).c_str());
   }
   void TearDown() override { SetUp(); }

@@ -106,8 +106,8 @@ std::string time_text(int64_t unix_ns, bool local) {
     localtime_r(&seconds, &t);
   else
     gmtime_r(&seconds, &t);
-  std::string out = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday,
-                                t.tm_hour, t.tm_min, t.tm_sec);
+  std::string out = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", t.tm_year + 1900, t.tm_mon + 1,
+                                t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec);
   if (ns != 0) {
     std::string digits = fmt::format("{:09}", ns);
     digits.erase(digits.find_last_not_of('0') + 1);
@@ -115,7 +115,8 @@ std::string time_text(int64_t unix_ns, bool local) {
   }
   const long offset = local ? t.tm_gmtoff / 60 : 0;
   if (offset == 0) return out + "Z";
-  return out + fmt::format("{}{:02}:{:02}", offset < 0 ? '-' : '+', std::abs(offset) / 60, std::abs(offset) % 60);
+  return out +
+         fmt::format("{}{:02}:{:02}", offset < 0 ? '-' : '+', std::abs(offset) / 60, std::abs(offset) % 60);
 }
 
 }  // namespace
@@ -152,7 +153,8 @@ void append_go_string(std::string& out, std::string_view s) {
         out += "\\t";
         break;
       default:
-        if (c.code < 0x20 || c.code == '<' || c.code == '>' || c.code == '&' || c.code == 0x2028 || c.code == 0x2029)
+        if (c.code < 0x20 || c.code == '<' || c.code == '>' || c.code == '&' || c.code == 0x2028 ||
+            c.code == 0x2029)
           out += fmt::format("\\u{:04x}", c.code);
         else
           out.append(s.substr(0, c.bytes));

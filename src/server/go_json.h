@@ -1,5 +1,5 @@
-// JSON as Go's encoder writes it, which clients of Ollama may compare byte for byte: compact, with <, >, & and
-// the two line separators escaped inside strings. Spec: ollama-compat 1.1.
+// JSON as Go's encoder writes it, which clients of Ollama may compare byte for byte: compact, with <, >, &
+// and the two line separators escaped inside strings. Spec: ollama-compat 1.1.
 //
 // Threads: pure functions.
 #pragma once

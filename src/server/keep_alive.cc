@@ -25,14 +25,17 @@ Result<KeepAlive> parse_keep_alive(const Json* value) {
     return KeepAlive(ns < 0 ? kForEver : std::chrono::nanoseconds(ns));
   }
   return error(Code::kInvalidArgument, "Unsupported type: '{}'",
-               value->is_boolean() ? "bool" : value->is_array() ? "[]interface {}" : "map[string]interface {}");
+               value->is_boolean() ? "bool"
+               : value->is_array() ? "[]interface {}"
+                                   : "map[string]interface {}");
 }
 
 Result<Json> parse_think(const Json* value) {
   if (value == nullptr || value->is_null()) return Json();
   if (value->is_boolean()) return *value;
   constexpr const char* kWords = "\"high\", \"medium\", \"low\", \"max\", true, or false";
-  if (!value->is_string()) return error(Code::kInvalidArgument, "think must be a boolean or string ({})", kWords);
+  if (!value->is_string())
+    return error(Code::kInvalidArgument, "think must be a boolean or string ({})", kWords);
   const auto& text = value->get_ref<const std::string&>();
   for (const char* level : {"low", "medium", "high", "max"})
     if (text == level) return *value;

@@ -1,4 +1,5 @@
-// Two small fields of requests with a grammar of their own: keep_alive and think. Spec: ollama-compat 1.3.2, 1.3.3.
+// Two small fields of requests with a grammar of their own: keep_alive and think. Spec:
+// ollama-compat 1.3.2, 1.3.3.
 //
 // Threads: pure functions.
 #pragma once

@@ -8,7 +8,8 @@ namespace {
 store::ModelInfo model() {
   store::ModelInfo m;
   m.system = "You are helpful.";
-  m.messages = nlohmann::json::parse(R"([{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}])");
+  m.messages =
+      nlohmann::json::parse(R"([{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}])");
   return m;
 }
 
@@ -32,8 +33,8 @@ TEST(Messages, TheModelsOwnComeFirst) {
   EXPECT_EQ(roles_and_contents(chat_body(R"({"messages":[{"role":"USER","content":"x"}]})", model())),
             (std::vector<std::string>{"system=You are helpful.", "user=hi", "assistant=hello", "user=x"}));
   // A client's system message replaces the model's, and stays where it is.
-  EXPECT_EQ(roles_and_contents(
-                chat_body(R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":"x"}]})", model())),
+  EXPECT_EQ(roles_and_contents(chat_body(
+                R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":"x"}]})", model())),
             (std::vector<std::string>{"user=hi", "assistant=hello", "system=s", "user=x"}));
 }
 
@@ -42,7 +43,8 @@ TEST(Messages, WhatOnlyOursHave) {
   EXPECT_FALSE(body.contains("drop_messages"));
   EXPECT_FALSE(body.contains("template"));
   body = chat_body(R"({"messages":[{"role":"user","content":"x"}],"truncate":false,
-      "quipu":{"drop_messages":true,"template":"{{ .Prompt }}"}})", model());
+      "quipu":{"drop_messages":true,"template":"{{ .Prompt }}"}})",
+                   model());
   EXPECT_EQ(body["drop_messages"], true);
   EXPECT_EQ(body["template"].dump(), R"({"kind":"go","text":"{{ .Prompt }}"})");
   const Json wrong = Json::parse(R"({"quipu":{"drop_messages":1}})");
@@ -102,8 +104,9 @@ TEST(Messages, ToolCallsKeepTheirOrder) {
       R"({"messages":[{"role":"assistant","tool_calls":[{"id":"c1","function":{"name":"f","arguments":{"z":1,"a":"<"}}}]},
           {"role":"tool","content":"r","tool_name":"f","tool_call_id":"c1"}]})",
       store::ModelInfo());
-  EXPECT_EQ(body["messages"][0].dump(),
-            R"({"role":"assistant","content":"","tool_calls":[{"id":"c1","function":{"index":0,"name":"f","arguments":{"z":1,"a":"<"}}}]})");
+  EXPECT_EQ(
+      body["messages"][0].dump(),
+      R"({"role":"assistant","content":"","tool_calls":[{"id":"c1","function":{"index":0,"name":"f","arguments":{"z":1,"a":"<"}}}]})");
   EXPECT_EQ(body["messages"][1]["tool_name"], "f");
 }
 
@@ -120,10 +123,12 @@ TEST(Messages, ThoughtsBeforeTheLastQuestionAreForgottenWhereTheFamilySaysSo) {
 
 TEST(Messages, Errors) {
   const std::pair<const char*, const char*> bad[] = {
-      {R"({"messages":"hi"})", "json: cannot unmarshal string into Go struct field ChatRequest.messages of type []api.Message"},
+      {R"({"messages":"hi"})",
+       "json: cannot unmarshal string into Go struct field ChatRequest.messages of type []api.Message"},
       {R"({"messages":[{"role":"user","content":5}]})",
        "json: cannot unmarshal number into Go struct field ChatRequest.messages.content of type string"},
-      {R"({"messages":[],"tools":"x"})", "json: cannot unmarshal string into Go struct field ChatRequest.tools of type api.Tools"},
+      {R"({"messages":[],"tools":"x"})",
+       "json: cannot unmarshal string into Go struct field ChatRequest.tools of type api.Tools"},
       {R"({"messages":[{"role":"user","images":["@@"]}]})", "illegal base64 data at input byte 0"},
       {R"({"messages":[{"role":"user","images":["AAA"]}]})", "illegal base64 data at input byte 3"},
       {R"({"messages":[{"role":"user","images":["AA==AA=="]}]})", "illegal base64 data at input byte 4"},

@@ -11,7 +11,8 @@ Reply::Reply(std::shared_ptr<http::Exchange> exchange, std::string path, http::H
 Reply::~Reply() {
   const int status = status_ != 0 ? status_ : kClientClosedRequest;  // nobody was left to be answered
   const auto level = status >= 500 ? spdlog::level::warn : spdlog::level::info;
-  spdlog::log(level, "{} {} {} {}{}", request().method, path_, status, format_duration_ns(elapsed_ns()), note_);
+  spdlog::log(level, "{} {} {} {}{}", request().method, path_, status, format_duration_ns(elapsed_ns()),
+              note_);
 }
 
 int64_t Reply::elapsed_ns() const {
@@ -38,7 +39,9 @@ void Reply::text(int status, std::string body, const char* type) {
   send({.status = status, .headers = {{"Content-Type", type}}, .body = std::move(body)});
 }
 
-void Reply::empty(int status, http::Headers more) { send({.status = status, .headers = std::move(more), .body = {}}); }
+void Reply::empty(int status, http::Headers more) {
+  send({.status = status, .headers = std::move(more), .body = {}});
+}
 
 bool Reply::line(const Json& object) {
   if (answered_) return false;

@@ -1,5 +1,5 @@
-// One request of a client and the answer to it: Ollama's forms of objects, errors and streams, the headers that
-// go with all of them, and the line that the log gets at the end. Spec: ollama-compat 1.1.
+// One request of a client and the answer to it: Ollama's forms of objects, errors and streams, the headers
+// that go with all of them, and the line that the log gets at the end. Spec: ollama-compat 1.1.
 //
 // Threads: any; calls that write come from one thread at a time.
 #pragma once
@@ -40,8 +40,8 @@ class Reply {
   void empty(int status, http::Headers more = {});
   void send(http::Response response);
 
-  // Streams: {"…"} lines of type application/x-ndjson. The first line() sends the head; error_line() before it is
-  // a whole answer with that status, after it one more line. False: the client is gone.
+  // Streams: {"…"} lines of type application/x-ndjson. The first line() sends the head; error_line() before
+  // it is a whole answer with that status, after it one more line. False: the client is gone.
   bool line(const Json& object);
   void error_line(int status, std::string_view sentence, const Json& more = Json::object());
   void finish();

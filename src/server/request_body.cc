@@ -82,8 +82,10 @@ class Builder final : public nlohmann::json_sax<Json> {
     const size_t at = position > 0 ? position - 1 : 0;
     const auto c = static_cast<unsigned char>(at < text_.size() ? text_[at] : ' ');
     const bool first = text_.find_first_not_of(" \t\r\n") == at;
-    const std::string shown = c >= 0x20 && c < 0x7f ? std::string(1, static_cast<char>(c)) : fmt::format("\\x{:02x}", c);
-    return fmt::format("invalid character '{}' {}", shown, first ? "looking for beginning of value" : "in the request's JSON");
+    const std::string shown =
+        c >= 0x20 && c < 0x7f ? std::string(1, static_cast<char>(c)) : fmt::format("\\x{:02x}", c);
+    return fmt::format("invalid character '{}' {}", shown,
+                       first ? "looking for beginning of value" : "in the request's JSON");
   }
 
   Json root_;
@@ -120,7 +122,8 @@ Result<Json> parse_first_value(std::string_view text) {
   } catch (const std::exception& e) {  // no memory; the parser itself reports through parse_error()
     return error(Code::kInvalidArgument, "{}", e.what());
   }
-  if (!good) return error(Code::kInvalidArgument, "{}", builder.error().empty() ? "unexpected EOF" : builder.error());
+  if (!good)
+    return error(Code::kInvalidArgument, "{}", builder.error().empty() ? "unexpected EOF" : builder.error());
   return builder.take();
 }
 
@@ -132,9 +135,10 @@ const Json* find_member(const Json& object, std::string_view name) {
   return found;
 }
 
-std::unexpected<Error> Fields::wrong_type(const Json& value, std::string_view name, std::string_view go_type) const {
-  return error(Code::kInvalidArgument, "json: cannot unmarshal {} into Go struct field {}.{}{} of type {}", go_kind(value),
-               type_, path_, name, go_type);
+std::unexpected<Error> Fields::wrong_type(const Json& value, std::string_view name,
+                                          std::string_view go_type) const {
+  return error(Code::kInvalidArgument, "json: cannot unmarshal {} into Go struct field {}.{}{} of type {}",
+               go_kind(value), type_, path_, name, go_type);
 }
 
 Result<std::string> Fields::text(std::string_view name) const {
@@ -198,7 +202,8 @@ Result<Json> parse_object(std::string_view body, std::string_view type) {
   QUIPU_ASSIGN(Json value, parse_first_value(body));
   if (value.is_null()) return Json::object();
   if (!value.is_object())
-    return error(Code::kInvalidArgument, "json: cannot unmarshal {} into Go value of type api.{}", go_kind(value), type);
+    return error(Code::kInvalidArgument, "json: cannot unmarshal {} into Go value of type api.{}",
+                 go_kind(value), type);
   return value;
 }
 

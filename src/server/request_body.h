@@ -1,6 +1,6 @@
-// A request's body the way Go's decoder reads it, which is what clients of Ollama rely on: the first JSON value
-// counts and what follows is ignored, keys are found without regard to case, the last of several wins, null
-// leaves a field as it was, and errors are in Go's words. Spec: ollama-compat 1.1.
+// A request's body the way Go's decoder reads it, which is what clients of Ollama rely on: the first JSON
+// value counts and what follows is ignored, keys are found without regard to case, the last of several wins,
+// null leaves a field as it was, and errors are in Go's words. Spec: ollama-compat 1.1.
 //
 // Threads: values.
 #pragma once
@@ -22,10 +22,11 @@ Result<Json> parse_first_value(std::string_view text);
 // A member by its name, whatever its case; null when there is none or it is null.
 const Json* find_member(const Json& object, std::string_view name);
 
-// The fields of one object. `type` is its name in error messages ("GenerateRequest"); `path` stands in front of
-// fields' names there ("messages.").
+// The fields of one object. `type` is its name in error messages ("GenerateRequest"); `path` stands in front
+// of fields' names there ("messages.").
 //
-// kInvalidArgument: "json: cannot unmarshal number into Go struct field GenerateRequest.prompt of type string".
+// kInvalidArgument: "json: cannot unmarshal number into Go struct field GenerateRequest.prompt of type
+// string".
 class Fields {
  public:
   Fields(const Json& object, std::string type, std::string path = {})
@@ -33,8 +34,9 @@ class Fields {
 
   const Json* find(std::string_view name) const { return find_member(object_, name); }
 
-  Result<std::string> text(std::string_view name) const;                  // absent: empty
-  Result<std::string> text(std::string_view name, std::string_view old_name) const;  // the second where the first is empty
+  Result<std::string> text(std::string_view name) const;  // absent: empty
+  Result<std::string> text(std::string_view name,
+                           std::string_view old_name) const;  // the second where the first is empty
   Result<bool> flag(std::string_view name, bool fallback) const;
   Result<std::optional<bool>> flag(std::string_view name) const;
   Result<int64_t> integer(std::string_view name, int64_t fallback) const;

@@ -39,9 +39,12 @@ TEST(RequestBody, WrongTypesInGosWords) {
   const auto v = parse_object(R"({"a":5,"b":"x","c":[1],"d":{},"e":true,"f":1.5})", "T");
   ASSERT_TRUE(v);
   const Fields f(*v, "T");
-  EXPECT_EQ(f.text("a").error().message, "json: cannot unmarshal number into Go struct field T.a of type string");
-  EXPECT_EQ(f.flag("b", true).error().message, "json: cannot unmarshal string into Go struct field T.b of type bool");
-  EXPECT_EQ(f.text("c").error().message, "json: cannot unmarshal array into Go struct field T.c of type string");
+  EXPECT_EQ(f.text("a").error().message,
+            "json: cannot unmarshal number into Go struct field T.a of type string");
+  EXPECT_EQ(f.flag("b", true).error().message,
+            "json: cannot unmarshal string into Go struct field T.b of type bool");
+  EXPECT_EQ(f.text("c").error().message,
+            "json: cannot unmarshal array into Go struct field T.c of type string");
   EXPECT_EQ(f.array("d", "api.Tools").error().message,
             "json: cannot unmarshal object into Go struct field T.d of type api.Tools");
   EXPECT_EQ(f.object("e", "map[string]interface {}").error().message,

@@ -35,8 +35,8 @@ class Router {
     std::string parameter;
   };
   struct Otherwise {
-    bool known = false;  // the path, with other methods
-    std::string allow;   // these
+    bool known = false;    // the path, with other methods
+    std::string allow;     // these
     std::string redirect;  // the path that was meant
   };
 

@@ -12,7 +12,8 @@ namespace quipu::server {
 
 namespace {
 
-// Requests are read, models looked up and prompts handed on: short work. Answers are written on threads of the fleet.
+// Requests are read, models looked up and prompts handed on: short work. Answers are written on threads of
+// the fleet.
 constexpr int kRequestThreads = 4;
 // Hashing and copying gigabytes: two at a time keep one from waiting for the other.
 constexpr int kFileThreads = 2;
@@ -21,7 +22,8 @@ http::Response plain(int status, std::string body) {
   return {.status = status, .headers = {{"Content-Type", "text/plain"}}, .body = std::move(body)};
 }
 
-http::Response redirect(const http::Request& head, const std::string& to, const std::string& query, int get_status) {
+http::Response redirect(const http::Request& head, const std::string& to, const std::string& query,
+                        int get_status) {
   const bool get = head.method == "GET";
   const int status = get ? get_status : 307;
   const std::string location = to + (query.empty() ? "" : "?" + query);
@@ -30,7 +32,11 @@ http::Response redirect(const http::Request& head, const std::string& to, const 
     out.headers.add("Content-Type", "text/html; charset=utf-8");
     std::string escaped;
     for (const char c : location)
-      escaped += c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '"' ? "&#34;" : std::string(1, c);
+      escaped += c == '&'   ? "&amp;"
+                 : c == '<' ? "&lt;"
+                 : c == '>' ? "&gt;"
+                 : c == '"' ? "&#34;"
+                            : std::string(1, c);
     out.body = fmt::format("<a href=\"{}\">{}</a>.\n\n", escaped, http::status_phrase(status));
   }
   out.headers.add("Location", location);
@@ -50,7 +56,8 @@ Result<std::unique_ptr<Service>> Service::start(Config config) {
   return s;
 }
 
-Result<std::unique_ptr<Service>> Service::start_private(Config config, store::ModelInfo model, std::string name) {
+Result<std::unique_ptr<Service>> Service::start_private(Config config, store::ModelInfo model,
+                                                        std::string name) {
   std::unique_ptr<Service> s(new Service(std::move(config)));
   s->only_model_ = std::make_shared<const store::ModelInfo>(std::move(model));
   s->only_name_ = std::move(name);
@@ -60,7 +67,8 @@ Result<std::unique_ptr<Service>> Service::start_private(Config config, store::Mo
 
 Result<void> Service::open_store() {
   const Config& c = config_;
-  QUIPU_ASSIGN(store_, store::Store::open(c.models, {.no_prune = !c.prune, .grace = std::chrono::hours(1), .step = {}}));
+  QUIPU_ASSIGN(store_, store::Store::open(
+                           c.models, {.no_prune = !c.prune, .grace = std::chrono::hours(1), .step = {}}));
   models_ = std::make_unique<store::ModelReader>(*store_);
   if (!c.prune) return {};
   if (const auto pruned = store_->prune(); !pruned)
@@ -89,8 +97,9 @@ Result<void> Service::listen() {
   http::ServerOptions options;
   options.max_header_bytes = 1 << 20;
   options.admit = [this](const http::Request& head) { return admit(head); };
-  QUIPU_ASSIGN(http_, http::Server::listen(c.host.endpoint, options,
-                                           [this](std::shared_ptr<http::Exchange> e) { take(std::move(e)); }));
+  QUIPU_ASSIGN(http_,
+               http::Server::listen(c.host.endpoint, options,
+                                    [this](std::shared_ptr<http::Exchange> e) { take(std::move(e)); }));
   return {};
 }
 
@@ -142,7 +151,8 @@ void Service::add_routes() {
   add("HEAD GET", "/api/tags", tags);
   add("POST", "/api/show", show);
   add("GET", "/api/ps", ps);
-  for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"})
+  for (const char* path :
+       {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"})
     add("POST", path, other_dialect, Where::kHere);
   for (const char* path : {"/v1/models", "/v1/models/:model"}) add("GET", path, other_dialect, Where::kHere);
   if (store_ == nullptr) return;  // a private server has nothing to change
@@ -171,7 +181,8 @@ std::optional<http::Response> Service::refuse(const http::Request& head, http::H
     return r;
   };
 
-  if (!access_->host_allowed(head.headers.find("Host").value_or(""))) return with({.status = 403, .headers = {}, .body = {}});
+  if (!access_->host_allowed(head.headers.find("Host").value_or("")))
+    return with({.status = 403, .headers = {}, .body = {}});
   if (const auto origin = head.headers.find("Origin"); origin && !origin->empty()) {
     if (!access_->origin_allowed(*origin)) return with({.status = 403, .headers = {}, .body = {}});
     if (head.method == "OPTIONS")
@@ -186,14 +197,17 @@ std::optional<http::Response> Service::refuse(const http::Request& head, http::H
   }
   if (access_->needs_key() && target.path != "/" && target.path != "/health" && !access_->key_allowed(head)) {
     http::Headers key = {{"WWW-Authenticate", "Bearer"}, {"Content-Type", "application/json; charset=utf-8"}};
-    return with({.status = 401, .headers = key, .body = go_json({{"error", "unauthorized: a bearer key is needed (QUIPU_API_KEY)"}})});
+    return with({.status = 401,
+                 .headers = key,
+                 .body = go_json({{"error", "unauthorized: a bearer key is needed (QUIPU_API_KEY)"}})});
   }
   return std::nullopt;
 }
 
 http::Admission Service::admit(const http::Request& head) {
   http::Headers headers;
-  if (auto refused = refuse(head, headers)) return {.max_body_bytes = 0, .sink = {}, .answer = std::move(refused)};
+  if (auto refused = refuse(head, headers))
+    return {.max_body_bytes = 0, .sink = {}, .answer = std::move(refused)};
   const Target target = parse_target(head.target);
   constexpr std::string_view kBlobs = "/api/blobs/";
   if (head.method == "POST" && target.path.starts_with(kBlobs))
@@ -215,7 +229,8 @@ void Service::take(std::shared_ptr<http::Exchange> exchange) {
     if (reply->gone()) return;
     try {
       route.handle(*this, reply, parameter);
-    } catch (const std::exception& e) {  // no memory for what the request says; nothing else is meant to throw
+    } catch (
+        const std::exception& e) {  // no memory for what the request says; nothing else is meant to throw
       reply->error_line(500, fmt::format("the request failed: {}", e.what()));
     }
   });

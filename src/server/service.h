@@ -1,5 +1,5 @@
-// The server: takes requests from the network, decides who may ask and which handler answers, and holds what the
-// handlers share: the store, the fleet of runners, threads for waiting work.
+// The server: takes requests from the network, decides who may ask and which handler answers, and holds what
+// the handlers share: the store, the fleet of runners, threads for waiting work.
 //
 // Threads: make, stop and destroy it on one thread that is not a handler's.
 #pragma once
@@ -20,14 +20,16 @@
 
 namespace quipu::server {
 
-inline constexpr const char* kOllamaApi = "0.32.15";  // the level of Ollama's interface that this server stands for
+inline constexpr const char* kOllamaApi =
+    "0.32.15";  // the level of Ollama's interface that this server stands for
 
 class Service {
  public:
   // Opens the store, listens, loads what is to be preloaded. `log` of the fleet's runners goes to ours.
   static Result<std::unique_ptr<Service>> start(Config config);
   // Serves this one model, named as it is, without a store.
-  static Result<std::unique_ptr<Service>> start_private(Config config, store::ModelInfo model, std::string name);
+  static Result<std::unique_ptr<Service>> start_private(Config config, store::ModelInfo model,
+                                                        std::string name);
   ~Service();  // stop(0)
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;

@@ -194,7 +194,7 @@ int bench_command(std::span<const std::string> args) {
   app.add_option("--batch", o.batch, "sequences decoded at once")
       ->check(between(1, 256))
       ->capture_default_str();
-  app.add_option("--threads", o.threads, "threads; default: physical cores")->check(between(1, 1024));
+  add_threads(app, o.threads);
   app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
   app.add_option("--repeat", o.repeat, "runs; the median counts")
       ->check(between(1, 1000))

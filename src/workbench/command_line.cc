@@ -45,6 +45,12 @@ CLI::Validator between(int64_t least, int64_t most) {
       "");
 }
 
+void add_threads(CLI::App& app, int& threads) {
+  app.add_option("--threads", threads, "threads; 0: one for each physical core")
+      ->check(between(0, 1024))
+      ->envname("QUIPU_THREADS");
+}
+
 bool parse(CLI::App& app, std::span<const std::string> args, int* code) {
   app.get_formatter()->label("REQUIRED", "");
   for (CLI::Option* o : app.get_options()) {
@@ -60,7 +66,11 @@ bool parse(CLI::App& app, std::span<const std::string> args, int* code) {
     *code = std::cout << app.help() << std::flush ? kOk : kFailed;
   } catch (const CLI::ExtrasError&) {
     const std::vector<std::string> extra = app.remaining();
-    *code = usage(app, fmt::format("there is no place for '{}'", extra.empty() ? "" : extra.front()));
+    const std::string first = extra.empty() ? "" : extra.front();
+    const char* hint = first.starts_with('-') && first != "--"
+                           ? ": it is no option; a text that begins with a dash stands after --"
+                           : "";
+    *code = usage(app, fmt::format("there is no place for '{}'{}", first, hint));
   } catch (const CLI::ParseError& e) {
     *code = usage(app, e.what());
   }
@@ -84,18 +94,30 @@ Result<std::vector<int32_t>> parse_ids(const std::string& text) {
   std::vector<int32_t> ids;
   const char* p = text.data();
   const char* end = p + text.size();
+  const auto refuse = [&] {
+    return error(Code::kInvalidArgument, "'{}' is not a list of token ids such as 1,2,3", text);
+  };
+  bool wants_id = true;  // at the beginning, and after a comma
   while (p < end) {
-    if (*p == ',' || *p == ' ' || *p == '\n') {
+    if (*p == ' ' || *p == '\n') {
+      ++p;
+      continue;
+    }
+    if (*p == ',') {
+      if (wants_id) return refuse();
+      wants_id = true;
       ++p;
       continue;
     }
     int32_t id = 0;
     const auto [next, ec] = std::from_chars(p, end, id);
     if (ec != std::errc() || id < 0 || (next < end && *next != ',' && *next != ' ' && *next != '\n'))
-      return error(Code::kInvalidArgument, "'{}' is not a list of token ids such as 1,2,3", text);
+      return refuse();
     ids.push_back(id);
+    wants_id = false;
     p = next;
   }
+  if (wants_id && !ids.empty()) return refuse();
   if (ids.empty()) return error(Code::kInvalidArgument, "no token ids were given");
   return ids;
 }

@@ -16,6 +16,9 @@ inline constexpr int64_t kMostContext = int64_t{1} << 30;  // what a flag may as
 // For an option's check().
 CLI::Validator between(int64_t least, int64_t most);
 
+// --threads, by default QUIPU_THREADS.
+void add_threads(CLI::App& app, int& threads);
+
 // Parses `args` into the app's variables. False: *code is the exit code (0 after --help) and everything is
 // printed.
 bool parse(CLI::App& app, std::span<const std::string> args, int* code);

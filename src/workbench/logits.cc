@@ -29,9 +29,10 @@ Result<void> write_logits(const Options& o) {
   options.n_threads = o.threads;
   QUIPU_ASSIGN(auto model, LocalModel::open(o.file, options));
 
-  if (o.n_ctx > model->model().n_ctx_train())
-    return error(Code::kInvalidArgument, "--num-ctx {} is more than the {} tokens this model was trained for",
-                 o.n_ctx, model->model().n_ctx_train());
+  if (options.n_ctx > model->model().n_ctx_train())
+    return error(Code::kInvalidArgument, "{} {} is more than the {} tokens this model was trained for",
+                 o.n_ctx > 0 ? "--num-ctx" : "a number of tokens of", options.n_ctx,
+                 model->model().n_ctx_train());
 
   QUIPU_ASSIGN(OutputFile out, OutputFile::create(o.out));
   Result<void> written;
@@ -55,7 +56,7 @@ int logits_command(std::span<const std::string> args) {
   app.add_option("--activations", o.activations, "int8, or f32 for comparison")
       ->check(CLI::IsMember({"int8", "f32"}))
       ->capture_default_str();
-  app.add_option("--threads", o.threads, "threads; default: physical cores")->check(between(1, 1024));
+  add_threads(app, o.threads);
   app.add_option("--out", o.out, "file to write; -: standard output")->required();
   int code = kOk;
   if (!parse(app, args, &code)) return code;

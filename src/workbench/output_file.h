@@ -1,5 +1,5 @@
-// Where a command's result goes: a file that appears complete or not at all. A device, a pipe or "-" (standard
-// output) is written as it comes.
+// Where a command's result goes: a file that appears complete or not at all. A device, a pipe or "-"
+// (standard output) is written as it comes.
 //
 // Threads: one.
 #pragma once

@@ -166,7 +166,7 @@ int perplexity_command(std::span<const std::string> args) {
       ->capture_default_str();
   app.add_option("--kld", o.kld, "compare with logits saved before");
   app.add_option("--save", o.save, "save logits to compare with");
-  app.add_option("--threads", o.threads, "threads; default: physical cores")->check(between(1, 1024));
+  add_threads(app, o.threads);
   app.add_flag("--json", o.json, "one JSON object");
   int code = kOk;
   if (!parse(app, args, &code)) return code;

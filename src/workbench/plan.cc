@@ -19,7 +19,8 @@ struct Options {
 
 Result<void> run(Options o) {
   gguf::guard_mappings();
-  // The header is all that is read, but a file that ends early would be planned with weights it does not have.
+  // The header is all that is read, but a file that ends early would be planned with weights it does not
+  // have.
   QUIPU_ASSIGN(const auto file, gguf::File::open(o.file));
   QUIPU_ASSIGN(const auto model, load_model(*file));
   QUIPU_ASSIGN(o.load.kv_types, runner::parse_kv_types(o.kv));
@@ -32,6 +33,7 @@ Result<void> run(Options o) {
     nlohmann::ordered_json out = {{"model", o.file}};
     out["memory"] = runner::plan_json(p);
     out["machine"] = runner::machine_json(p, machine);
+    out["charge"] = memory::charge(p.plan, p.options);
     out["fits"] = memory::fit_name(memory::fits(p.plan, p.options, machine.budget()));
     out["alternatives"] = nlohmann::json::array();
     std::cout << out.dump() << "\n";
@@ -64,7 +66,7 @@ int plan_command(std::span<const std::string> args) {
       ->check(between(1, 256))
       ->capture_default_str();
   app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
-  app.add_option("--threads", o.load.n_threads, "threads; default: physical cores")->check(between(1, 1024));
+  add_threads(app, o.load.n_threads);
   app.add_flag("--json", o.json, "one JSON object");
   if (!parse(app, args, &code)) return code;
   return finish([&] { return run(o); });

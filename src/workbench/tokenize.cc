@@ -76,7 +76,8 @@ int tokenize_command(std::span<const std::string> args) {
   CLI::Option* from = app.add_option("--file", o.text_file, "read the text from a file")->excludes(text);
   app.add_flag("--no-parse-special", o.no_parse_special, "special tokens written in the text are plain text");
   app.add_flag("--no-add-special", o.no_add_special, "no BOS or EOS around the text");
-  CLI::Option* decode = app.add_option("--decode", o.decode, "ids to text: 1,2,3")->excludes(text)->excludes(from);
+  CLI::Option* decode =
+      app.add_option("--decode", o.decode, "ids to text: 1,2,3")->excludes(text)->excludes(from);
   app.add_flag("--json", o.json, "one JSON object");
   int code = kOk;
   if (!parse(app, args, &code)) return code;

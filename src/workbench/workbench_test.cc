@@ -19,8 +19,8 @@ std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(s
 TEST(ParseIds, ReadsLists) {
   EXPECT_EQ(*parse_ids("1,2,3"), (std::vector<int32_t>{1, 2, 3}));
   EXPECT_EQ(*parse_ids(" 7, 0\n2147483647 "), (std::vector<int32_t>{7, 0, 2147483647}));
-  for (const char* text :
-       {"", " ,", "x", "1,x", "1x", "1.5", "-1", "2147483648", "1;2", "0x10", "1,2,99999999999999999999"})
+  for (const char* text : {"", " ,", "x", "1,x", "1x", "1.5", "-1", "2147483648", "1;2", "0x10",
+                           "1,2,99999999999999999999", "1,,2", ",1", "1,"})
     EXPECT_EQ(parse_ids(text).error().code, Code::kInvalidArgument) << text;
 }
 

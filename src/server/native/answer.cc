@@ -105,10 +105,11 @@ void Answer::done(const Json& last, int64_t load_ns) {
   ours["accepted_tokens"] = number(last, "accepted_tokens");
   out["quipu"] = std::move(ours);
 
-  reply_->note(fmt::format("model={} prompt_tokens={} cached_tokens={} generated_tokens={} load={} prompt={} generate={} stop={}",
-                           model_, number(last, "prompt_tokens"), number(last, "cached_tokens"),
-                           number(last, "generated_tokens"), format_duration_ns(load_ns), format_duration_ns(number(last, "prompt_ns")),
-                           format_duration_ns(number(last, "generate_ns")), last.value("stop", "eos")));
+  reply_->note(fmt::format(
+      "model={} prompt_tokens={} cached_tokens={} generated_tokens={} load={} prompt={} generate={} stop={}",
+      model_, number(last, "prompt_tokens"), number(last, "cached_tokens"), number(last, "generated_tokens"),
+      format_duration_ns(load_ns), format_duration_ns(number(last, "prompt_ns")),
+      format_duration_ns(number(last, "generate_ns")), last.value("stop", "eos")));
   if (!stream_) return reply_->json(200, out);
   reply_->line(out);
   reply_->finish();

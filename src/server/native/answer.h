@@ -1,5 +1,5 @@
-// An answer of /api/generate or /api/chat: what the runner streams becomes Ollama's objects, line by line or one
-// for all. Spec: ollama-compat 1.3.5, 1.4, 1.5, 1.6; quipu-extensions 5.
+// An answer of /api/generate or /api/chat: what the runner streams becomes Ollama's objects, line by line or
+// one for all. Spec: ollama-compat 1.3.5, 1.4, 1.5, 1.6; quipu-extensions 5.
 //
 // Threads: one at a time.
 #pragma once
@@ -38,7 +38,7 @@ class Answer {
   const Form form_;
   const std::string model_;
   const bool stream_;
-  std::string text_, thinking_;     // so far, where it is not streamed
+  std::string text_, thinking_;  // so far, where it is not streamed
   Json logprobs_ = Json::array();
 };
 

@@ -55,15 +55,18 @@ http::Response answer(int status, http::Headers headers, const std::string& sent
 http::Admission admit_blob(store::Store& store, const std::string& text, http::Headers headers) {
   const auto digest = Digest::parse(text);
   if (!digest)
-    return {.max_body_bytes = 0, .sink = {}, .answer = answer(400, std::move(headers), digest.error().message)};
-  if (store.use_blob(*digest)) return {.max_body_bytes = 0, .sink = {}, .answer = answer(200, std::move(headers))};
+    return {
+        .max_body_bytes = 0, .sink = {}, .answer = answer(400, std::move(headers), digest.error().message)};
+  if (store.use_blob(*digest))
+    return {.max_body_bytes = 0, .sink = {}, .answer = answer(200, std::move(headers))};
   return {.max_body_bytes = kMostBytes, .sink = std::make_shared<BlobSink>(store, *digest), .answer = {}};
 }
 
 void head_blob(Service& service, const ReplyPtr& reply, Parameter text) {
   const auto digest = Digest::parse(text);
   if (!digest) return reply->error(400, digest.error().message);
-  if (!service.store().blob_bytes(*digest)) return reply->error(404, fmt::format("blob \"{}\" not found", text));
+  if (!service.store().blob_bytes(*digest))
+    return reply->error(404, fmt::format("blob \"{}\" not found", text));
   reply->empty(200);
 }
 
@@ -71,7 +74,8 @@ void post_blob(Service&, const ReplyPtr& reply, Parameter) {
   auto* sink = dynamic_cast<BlobSink*>(reply->exchange()->sink().get());
   if (sink == nullptr) return reply->error(500, "the upload has nowhere to go");
   const auto written = sink->finish();
-  if (!written) return reply->error(written.error().code == Code::kInvalidArgument ? 400 : 500, written.error().message);
+  if (!written)
+    return reply->error(written.error().code == Code::kInvalidArgument ? 400 : 500, written.error().message);
   reply->empty(written->was_there ? 200 : 201);
 }
 

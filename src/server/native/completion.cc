@@ -45,9 +45,7 @@ Result<Common> read_common(const Fields& f) {
 
 bool unloads(const Common& c) { return c.keep_alive && c.keep_alive->count() == 0; }
 
-bool has(const store::ModelInfo& model, std::string_view capability) {
-  return model.can(capability);
-}
+bool has(const store::ModelInfo& model, std::string_view capability) { return model.can(capability); }
 
 constexpr const char* kNoVision = "this model does not support images: it has no vision";
 
@@ -100,7 +98,8 @@ void run(Service& service, const ReplyPtr& reply, Answer::Form form, const Commo
               if (!rendered) return answer_failure(*reply, rendered.error());
               return answer->rendered(rendered->value("prompt", ""));
             }
-            const auto last = lease.runner().generate(body, [&](const Json& line) { return answer->take(line); });
+            const auto last =
+                lease.runner().generate(body, [&](const Json& line) { return answer->take(line); });
             if (!last) return answer_failure(*reply, last.error());
             answer->done(*last, load_ns);
           });
@@ -108,9 +107,10 @@ void run(Service& service, const ReplyPtr& reply, Answer::Form form, const Commo
 
 void load_only(Service& service, const ReplyPtr& reply, Answer::Form form, const Common& c, const Info& model,
                int64_t num_ctx) {
-  run_job(service, reply, model, c.keep_alive, num_ctx, [reply, form, c = c.model, stream = c.stream](fleet::Lease&) {
-    Answer(reply, form, c, stream).without_words("load");
-  });
+  run_job(service, reply, model, c.keep_alive, num_ctx,
+          [reply, form, c = c.model, stream = c.stream](fleet::Lease&) {
+            Answer(reply, form, c, stream).without_words("load");
+          });
 }
 
 }  // namespace
@@ -136,7 +136,8 @@ void generate(Service& service, const ReplyPtr& reply, Parameter) {
     return reply->error(400, "raw mode does not support template, system, or context");
   const auto think = thinking(c, **model);
   if (!think) return refused(think.error());
-  if (!has(**model, "completion")) return reply->error(400, fmt::format("\"{}\" does not support generate", c.model));
+  if (!has(**model, "completion"))
+    return reply->error(400, fmt::format("\"{}\" does not support generate", c.model));
   if (!in.images.empty() && !has(**model, "vision")) return reply->error(400, kNoVision);
   if (!in.suffix.empty() && !has(**model, "insert"))
     return reply->error(400, fmt::format("{} does not support insert", (*model)->name.full_name()));
@@ -169,7 +170,8 @@ void chat(Service& service, const ReplyPtr& reply, Parameter) {
   const auto model = find_model(service, c.model, {});
   if (!model) return refused(model.error());
   if (in.messages.empty() && unloads(c)) return expire(service, *model, reply, Answer::Form::kChat, c);
-  if (!has(**model, "completion")) return reply->error(400, fmt::format("\"{}\" does not support chat", c.model));
+  if (!has(**model, "completion"))
+    return reply->error(400, fmt::format("\"{}\" does not support chat", c.model));
   if (has_images(in.messages) && !has(**model, "vision")) return reply->error(400, kNoVision);
   if (!in.tools.empty() && !has(**model, "tools"))
     return reply->error(400, fmt::format("{} does not support tools", (*model)->name.full_name()));

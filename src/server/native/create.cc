@@ -1,10 +1,12 @@
-// /api/create: from the request to the store's pipeline, whose progress becomes the answer. Spec: ollama-compat 1.13.
+// /api/create: from the request to the store's pipeline, whose progress becomes the answer. Spec:
+// ollama-compat 1.13.
+#include "store/create.h"
+
 #include "base/log.h"
 #include "server/native/handlers.h"
 #include "server/native/prepare.h"
 #include "server/request_body.h"
 #include "server/service.h"
-#include "store/create.h"
 
 namespace quipu::server::native {
 
@@ -90,7 +92,8 @@ void create(Service& service, const ReplyPtr& reply, Parameter) {
   if (!body) return reply->error(400, body.error().message);
   auto in = read_input(Fields(*body, "CreateRequest"));
   if (!in) return reply->error(400, in.error().message);
-  if (const auto good = store::check_request(in->request); !good) return reply->error(400, good.error().message);
+  if (const auto good = store::check_request(in->request); !good)
+    return reply->error(400, good.error().message);
   service.files().post([&service, reply, in = std::move(*in)] {
     if (!reply->gone()) run(service, reply, in);
   });

@@ -1,4 +1,5 @@
-// /api/embed and /api/embeddings; tokens of a text and back. Spec: ollama-compat 1.8, 1.9; quipu-extensions 8.
+// /api/embed and /api/embeddings; tokens of a text and back. Spec: ollama-compat 1.8, 1.9;
+// quipu-extensions 8.
 #include "server/native/answer.h"
 #include "server/native/handlers.h"
 #include "server/native/prepare.h"
@@ -9,10 +10,12 @@ namespace quipu::server::native {
 
 namespace {
 
-const NameErrors kEmbedNames = {
-    .empty_status = 404, .empty = "model '' not found", .missing = "model \"{}\" not found, try pulling it first"};
-const NameErrors kOldNames = {
-    .empty_status = 400, .empty = "model is required", .missing = "model \"{}\" not found, try pulling it first"};
+const NameErrors kEmbedNames = {.empty_status = 404,
+                                .empty = "model '' not found",
+                                .missing = "model \"{}\" not found, try pulling it first"};
+const NameErrors kOldNames = {.empty_status = 400,
+                              .empty = "model is required",
+                              .missing = "model \"{}\" not found, try pulling it first"};
 
 struct EmbedInput {
   std::string model;
@@ -146,7 +149,8 @@ void detokenize(Service& service, const ReplyPtr& reply, Parameter) {
   std::vector<int64_t> tokens;
   if (*list != nullptr)
     for (const Json& id : **list) {
-      if (!id.is_number_integer()) return reply->error(400, f.wrong_type(id, "tokens", "int").error().message);
+      if (!id.is_number_integer())
+        return reply->error(400, f.wrong_type(id, "tokens", "int").error().message);
       tokens.push_back(id.get<int64_t>());
     }
   const auto model = find_model(service, *name, {});

@@ -1,8 +1,8 @@
 // The routes of Ollama's native interface, and the few of ours beside them. Spec: ollama-compat 1,
 // quipu-extensions 8.
 //
-// Each answers its reply, or hands it to whoever does. Threads: the server's own for those that answer at once,
-// else a thread that may wait for files.
+// Each answers its reply, or hands it to whoever does. Threads: the server's own for those that answer at
+// once, else a thread that may wait for files.
 #pragma once
 
 #include <string>

@@ -30,15 +30,16 @@ void log_event(const fleet::FleetEvent& e) {
   switch (e.kind) {
     case Kind::kLoaded: {
       const Json& i = e.loaded.info;
-      spdlog::info("loaded {} in {}: {} {}, num_ctx {}, parallel {}, KV {}, {} threads, {}, pid {}; {}", e.loaded.model.name,
-                   format_duration_ns(e.load_ns), i.value("architecture", "?"), i.value("quantization", "?"),
-                   i.value("num_ctx", int64_t{0}), i.value("parallel", int64_t{0}), i.value("kv_cache_type", "?"),
-                   i.value("threads", 0), i.value("isa", "?"), e.loaded.pid, categories(e.loaded.memory));
+      spdlog::info("loaded {} in {}: {} {}, num_ctx {}, parallel {}, KV {}, {} threads, {}, pid {}; {}",
+                   e.loaded.model.name, format_duration_ns(e.load_ns), i.value("architecture", "?"),
+                   i.value("quantization", "?"), i.value("num_ctx", int64_t{0}),
+                   i.value("parallel", int64_t{0}), i.value("kv_cache_type", "?"), i.value("threads", 0),
+                   i.value("isa", "?"), e.loaded.pid, categories(e.loaded.memory));
       break;
     }
     case Kind::kLoadFailed:
-      spdlog::log(e.retried ? spdlog::level::info : spdlog::level::warn, "{} was not loaded{}: {}", e.loaded.model.name,
-                  e.retried ? " yet, others go first" : "", e.why);
+      spdlog::log(e.retried ? spdlog::level::info : spdlog::level::warn, "{} was not loaded{}: {}",
+                  e.loaded.model.name, e.retried ? " yet, others go first" : "", e.why);
       break;
     case Kind::kUnloaded:
       spdlog::info("unloaded {}", e.loaded.model.name);

@@ -22,7 +22,8 @@ Result<void> check_base64(std::string_view text) {
       return error(Code::kInvalidArgument, "illegal base64 data at input byte {}", i);
     if (pad) ++padding;
     ++n;
-    if (padding > 0 && n % 4 == 0 && i + 1 < text.size() && text.find_first_not_of("\r\n", i + 1) != text.npos)
+    if (padding > 0 && n % 4 == 0 && i + 1 < text.size() &&
+        text.find_first_not_of("\r\n", i + 1) != text.npos)
       return error(Code::kInvalidArgument, "illegal base64 data at input byte {}", i + 1);
   }
   if (n % 4 != 0) return error(Code::kInvalidArgument, "illegal base64 data at input byte {}", text.size());
@@ -190,7 +191,8 @@ void add_prompt(Json& body, const GenerateInput& in, const store::ModelInfo& mod
 
 void add_messages(Json& body, const ChatInput& in, const store::ModelInfo& model) {
   Json messages = Json::array();
-  if (!model.system.empty() && in.messages[0]["role"] != "system") messages.push_back(system_message(model.system));
+  if (!model.system.empty() && in.messages[0]["role"] != "system")
+    messages.push_back(system_message(model.system));
   for (const auto& m : model.messages) messages.push_back(Json(m));
   for (const Json& m : in.messages) messages.push_back(m);
   if (forgets_thoughts(model)) strip_thoughts(messages);

@@ -1,5 +1,5 @@
-// What a request says to a model, and how it is put to the runner: prompt or messages, with what the model itself
-// brings along. Spec: ollama-compat 1.3.4, 1.4 ("Building the prompt"), 1.5.
+// What a request says to a model, and how it is put to the runner: prompt or messages, with what the model
+// itself brings along. Spec: ollama-compat 1.3.4, 1.4 ("Building the prompt"), 1.5.
 //
 // Threads: pure functions.
 #pragma once
@@ -24,8 +24,8 @@ Result<GenerateInput> read_generate_input(const Fields& fields);
 struct ChatInput {
   Json messages = Json::array();  // in the runner's form
   Json tools = Json::array();
-  // Of ours, under "quipu": whether old messages may be dropped (absent: as truncate), a Go template in place of the
-  // model's.
+  // Of ours, under "quipu": whether old messages may be dropped (absent: as truncate), a Go template in place
+  // of the model's.
   std::optional<bool> drop_messages;
   std::string template_text;
 };

@@ -8,9 +8,7 @@
 
 namespace quipu::server::native {
 
-void tags(Service& service, const ReplyPtr& reply, Parameter) {
-  reply->json(200, service.list_models());
-}
+void tags(Service& service, const ReplyPtr& reply, Parameter) { reply->json(200, service.list_models()); }
 
 void show(Service& service, const ReplyPtr& reply, Parameter) {
   const auto body = parse_object(reply->request().body, "ShowRequest");
@@ -41,7 +39,8 @@ void show(Service& service, const ReplyPtr& reply, Parameter) {
   const auto model = find_model(service, in->name, errors);
   if (!model) return answer(*reply, model.error());
   store::ShowOptions options = in->options;
-  if (const auto agent = reply->request().headers.find("User-Agent"); agent && agent->starts_with("GitHubCopilotChat/"))
+  if (const auto agent = reply->request().headers.find("User-Agent");
+      agent && agent->starts_with("GitHubCopilotChat/"))
     options.basename = in->name;
   const auto shown = store::show_json(**model, options);
   if (!shown) return reply->error(500, shown.error().message);
@@ -56,8 +55,10 @@ void copy(Service& service, const ReplyPtr& reply, Parameter) {
   if (!source) return reply->error(400, source.error().message);
   if (!destination) return reply->error(400, destination.error().message);
   const auto from = parse_model_reference(*source), to = parse_model_reference(*destination);
-  if (!from || !from->name.is_valid()) return reply->error(400, fmt::format("source \"{}\" is invalid", *source));
-  if (!to || !to->name.is_valid()) return reply->error(400, fmt::format("destination \"{}\" is invalid", *destination));
+  if (!from || !from->name.is_valid())
+    return reply->error(400, fmt::format("source \"{}\" is invalid", *source));
+  if (!to || !to->name.is_valid())
+    return reply->error(400, fmt::format("destination \"{}\" is invalid", *destination));
   store::Store& store = service.store();
   const auto copied = store.copy_manifest(store.resolve(from->name), store.resolve(to->name));
   if (!copied && copied.error().code == Code::kNotFound)
@@ -73,7 +74,8 @@ void remove(Service& service, const ReplyPtr& reply, Parameter) {
   if (!name) return reply->error(400, name.error().message);
   if (name->empty()) return reply->error(400, "model is required");
   const auto reference = parse_model_reference(*name);
-  if (!reference || !reference->name.is_valid()) return reply->error(400, fmt::format("name \"{}\" is invalid", *name));
+  if (!reference || !reference->name.is_valid())
+    return reply->error(400, fmt::format("name \"{}\" is invalid", *name));
   const auto removed = service.store().remove_model(service.store().resolve(reference->name));
   if (!removed && removed.error().code == Code::kNotFound)
     return reply->error(404, fmt::format("model '{}' not found", *name));
@@ -88,10 +90,13 @@ void ps(Service& service, const ReplyPtr& reply, Parameter) {
     // On its way out, with nothing left to do: to a user it is gone.
     if (m.state == fleet::Loaded::State::kStopping && m.running == 0) continue;
     const auto info = service.read_model(m.model.name);
-    Json one = {{"name", m.model.name}, {"model", m.model.name}, {"size", m.bytes}, {"digest", m.model.digest}};
+    Json one = {
+        {"name", m.model.name}, {"model", m.model.name}, {"size", m.bytes}, {"digest", m.model.digest}};
     one["details"] = info ? store::details_json(**info, false) : Json::object();
-    const int64_t expires = m.expires_at ? std::chrono::duration_cast<std::chrono::nanoseconds>(m.expires_at->time_since_epoch()).count()
-                                         : kNever;
+    const int64_t expires =
+        m.expires_at
+            ? std::chrono::duration_cast<std::chrono::nanoseconds>(m.expires_at->time_since_epoch()).count()
+            : kNever;
     one["expires_at"] = local_time(expires);
     one["size_vram"] = 0;
     one["context_length"] = m.n_ctx;

@@ -23,7 +23,8 @@ Checked<Info> find_model(Service& service, const std::string& name, const NameEr
   auto model = service.read_model(name);
   if (model) return *model;
   if (model.error().code == Code::kInvalidArgument) return refuse(400, model.error().message);
-  if (model.error().code == Code::kNotFound) return refuse(404, fmt::format(fmt::runtime(errors.missing), name));
+  if (model.error().code == Code::kNotFound)
+    return refuse(404, fmt::format(fmt::runtime(errors.missing), name));
   return refuse(500, model.error().message);
 }
 
@@ -37,7 +38,8 @@ Checked<Options> merge_options(Service& service, const store::ModelInfo& model, 
       return refuse(parameter != nullptr && parameter->ours ? 400 : 500, converted.error().message);
     }
     for (const auto& [key, value] : converted->known.items()) out.values[key] = value;
-    for (const std::string& unknown : converted->unknown) spdlog::warn("invalid option provided: {}", unknown);
+    for (const std::string& unknown : converted->unknown)
+      spdlog::warn("invalid option provided: {}", unknown);
     return 0;
   };
   if (auto merged = merge(Json(model.parameters)); !merged) return std::unexpected(merged.error());
@@ -45,7 +47,8 @@ Checked<Options> merge_options(Service& service, const store::ModelInfo& model, 
     if (auto merged = merge(*request_options); !merged) return std::unexpected(merged.error());
 
   const Config& config = service.config();
-  if (!out.values.contains("num_ctx") && config.context_length > 0) out.values["num_ctx"] = config.context_length;
+  if (!out.values.contains("num_ctx") && config.context_length > 0)
+    out.values["num_ctx"] = config.context_length;
   if (const auto it = out.values.find("num_ctx"); it != out.values.end()) {
     int64_t n = std::max<int64_t>(it->get<int64_t>(), 4);  // as Ollama raises it
     const uint64_t trained = model.facts != nullptr ? model.facts->context_length : 0;
@@ -72,8 +75,8 @@ void answer_failure(Reply& reply, const fleet::Failure& failure) {
   Json more = Json::object();
   if (!failure.plan.is_null()) more["quipu"] = {{"plan", failure.plan}, {"table", failure.table}};
   if (failure.code == Code::kCancelled) reply.note("cancelled");
-  reply.error_line(status_of(failure.code), failure.code == Code::kCancelled ? "request canceled" : failure.message,
-                   more);
+  reply.error_line(status_of(failure.code),
+                   failure.code == Code::kCancelled ? "request canceled" : failure.message, more);
 }
 
 fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model) {
@@ -84,14 +87,15 @@ fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model)
           .default_options = Json(model.parameters)};
 }
 
-void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAlive keep_alive, int64_t num_ctx,
-             std::function<void(fleet::Lease& lease)> work) {
+void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAlive keep_alive,
+             int64_t num_ctx, std::function<void(fleet::Lease& lease)> work) {
   // Never without a part that belongs to it.
   if (!model->adapter_paths.empty())
     return reply->error(501, fmt::format("{} has an adapter (LoRA), and adapters are not supported yet",
                                          service.shown_name(*model)));
   if (model->model_path.empty())
-    return reply->error(500, fmt::format("{} has no weights that this server can run", service.shown_name(*model)));
+    return reply->error(
+        500, fmt::format("{} has no weights that this server can run", service.shown_name(*model)));
   fleet::Job job;
   job.model = model_ref(service, *model);
   job.keep_alive = keep_alive;

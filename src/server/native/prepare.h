@@ -1,5 +1,5 @@
-// What every request to a model needs before it runs: the model's facts, its options merged with the request's,
-// and the job that the fleet gets. Spec: ollama-compat 1.3.1, 1.4, 1.19.
+// What every request to a model needs before it runs: the model's facts, its options merged with the
+// request's, and the job that the fleet gets. Spec: ollama-compat 1.3.1, 1.4, 1.19.
 //
 // Threads: pure functions but for the store they read.
 #pragma once
@@ -52,10 +52,10 @@ Checked<Options> merge_options(Service& service, const store::ModelInfo& model, 
 
 fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model);
 
-// Runs `work` at the model's runner; every failure becomes the reply's answer. The request ends when its client
-// hangs up.
-void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAlive keep_alive, int64_t num_ctx,
-             std::function<void(fleet::Lease& lease)> work);
+// Runs `work` at the model's runner; every failure becomes the reply's answer. The request ends when its
+// client hangs up.
+void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAlive keep_alive,
+             int64_t num_ctx, std::function<void(fleet::Lease& lease)> work);
 
 // A failure of the fleet or of a runner: whole answer, or the last line of a stream.
 void answer_failure(Reply& reply, const fleet::Failure& failure);
