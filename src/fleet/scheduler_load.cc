@@ -151,11 +151,6 @@ void Scheduler::on_ready(const EntryPtr& entry) {
   if (const auto group = groups_.find(entry->key); group != groups_.end())
     for (Waiting& w : group->second) w.load_ns = load_ns;
   end_load();
-  const Json& memory = entry->runner->link()->memory;
-  spdlog::info("loaded {} in {}: num_ctx {} for each of {}, {} in all, memory {}", entry->model.name,
-               format_duration_ns(load_ns), describe(*entry).n_ctx, options_.n_parallel,
-               format_bytes(held_bytes(entry->model, memory)),
-               memory.dump(-1, ' ', false, Json::error_handler_t::replace));
   report(FleetEvent::Kind::kLoaded, *entry, load_ns, {});
   pump();
 }
@@ -171,15 +166,12 @@ void Scheduler::on_gone(const EntryPtr& entry, std::optional<Failure> failure) {
       on_load_failed(entry, failure ? std::move(*failure) : Failure(Error{Code::kInternal, why, {}}));
       break;
     case State::kReady:
-      spdlog::error("the runner of {} (pid {}) has unexpectedly stopped, with {} requests: {}",
-                    entry->model.name, entry->runner->pid(), entry->running, why);
       report(FleetEvent::Kind::kCrashed, *entry, 0, why);
       break;
     case State::kStopping:
       if (entry->runner->link() == nullptr) {
         spdlog::info("gave up loading {}", entry->model.name);
       } else {
-        spdlog::info("unloaded {}", entry->model.name);
         report(FleetEvent::Kind::kUnloaded, *entry, 0, {});
       }
       break;
@@ -190,8 +182,6 @@ void Scheduler::on_gone(const EntryPtr& entry, std::optional<Failure> failure) {
 void Scheduler::on_load_failed(const EntryPtr& entry, Failure why) {
   load_->entry = nullptr;
   const bool again = why.code == Code::kOutOfMemory && !entries_.empty() && !exceeds_machine(why.plan);
-  spdlog::log(again ? spdlog::level::info : spdlog::level::err, "cannot load {}{}: {}", entry->model.name,
-              again ? " beside what is loaded" : "", why.message);
   report(FleetEvent::Kind::kLoadFailed, *entry, 0, why.message, again);
   if (again) {
     load_->refused = true;

@@ -119,13 +119,13 @@ nlohmann::ordered_json LoadedModel::info() const {
     return v && *v ? std::string(**v) : std::string();
   };
   nlohmann::ordered_json out = {
-      {"architecture", model_->architecture()}, {"name", text("general.name")},
-      {"parameters", count_parameters(*file_)}, {"quantization", quantization_name(*file_)},
-      {"n_ctx_train", model_->n_ctx_train()},   {"num_ctx", planned_.options.n_ctx},
-      {"n_vocab", model_->n_vocab()},           {"embedding_length", model_->n_embd()},
-      {"file_bytes", file_->mapped_bytes()},    {"tokenizer", tokenizer_ != nullptr},
-      {"isa", isa_name(kernels::active_isa())}, {"threads", planned_.n_threads},
-      {"kv_cache_type", planned_.kv_type}};
+      {"architecture", model_->architecture()},  {"name", text("general.name")},
+      {"parameters", count_parameters(*file_)},  {"quantization", quantization_name(*file_)},
+      {"n_ctx_train", model_->n_ctx_train()},    {"num_ctx", planned_.options.n_ctx},
+      {"parallel", planned_.options.n_parallel}, {"n_vocab", model_->n_vocab()},
+      {"embedding_length", model_->n_embd()},    {"file_bytes", file_->mapped_bytes()},
+      {"tokenizer", tokenizer_ != nullptr},      {"isa", isa_name(kernels::active_isa())},
+      {"threads", planned_.n_threads},           {"kv_cache_type", planned_.kv_type}};
   if (!tokenizer_error_.empty()) out["tokenizer_error"] = tokenizer_error_;
   if (std::string t = text("tokenizer.chat_template"); !t.empty()) out["chat_template"] = std::move(t);
   if (std::string l = text("general.license"); !l.empty()) out["license"] = std::move(l);

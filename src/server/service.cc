@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/log.h"
 #include "server/native/handlers.h"
@@ -11,6 +12,12 @@
 namespace quipu::server {
 
 namespace {
+
+std::string temporary_folder() {
+  std::error_code unusable;
+  const auto folder = std::filesystem::temp_directory_path(unusable);
+  return unusable ? "/tmp" : folder.string();
+}
 
 // Requests are read, models looked up and prompts handed on: short work. Answers are written on threads of
 // the fleet.
@@ -81,6 +88,12 @@ Result<void> Service::open_store() {
 Result<void> Service::listen() {
   const Config& c = config_;
   access_ = std::make_unique<Access>(c.host.endpoint, c.origins, c.api_key);
+  if (c.log_requests) {
+    const std::string address =
+        c.host.endpoint.is_unix() ? "http://localhost" : "http://" + c.host.endpoint.to_string();
+    QUIPU_ASSIGN(recorder_, RequestRecorder::create(temporary_folder(), address));
+    spdlog::info("requests are kept in {}", recorder_->folder());
+  }
   add_routes();
   fleet::FleetOptions fleet;
   fleet.n_parallel = c.num_parallel;
@@ -222,6 +235,7 @@ void Service::take(std::shared_ptr<http::Exchange> exchange) {
   const auto found = routes_.find(exchange->request().method, target.path);
   const auto* match = std::get_if<Router<Route>::Match>(&found);
   if (match == nullptr) return;  // refuse() has said so
+  if (recorder_) recorder_->record(target.path, exchange->request().body);
   auto reply = std::make_shared<Reply>(std::move(exchange), std::move(target.path), std::move(headers));
   const Route route = match->handler;
   if (route.where == Where::kHere) return route.handle(*this, reply, match->parameter);

@@ -13,6 +13,7 @@
 #include "server/access.h"
 #include "server/config.h"
 #include "server/reply.h"
+#include "server/request_recorder.h"
 #include "server/router.h"
 #include "server/work_pool.h"
 #include "store/model_info.h"
@@ -70,7 +71,8 @@ class Service {
   Config config_;
   Router<Route> routes_;
   std::unique_ptr<Access> access_;
-  std::unique_ptr<store::Store> store_;  // null: a private server
+  std::unique_ptr<RequestRecorder> recorder_;  // null: requests are not kept
+  std::unique_ptr<store::Store> store_;        // null: a private server
   std::shared_ptr<const store::ModelInfo> only_model_;
   std::string only_name_;
   std::unique_ptr<store::ModelReader> models_;

@@ -9,7 +9,7 @@ namespace quipu::server::native {
 
 namespace {
 
-// "weights 93.6 MiB (93.6), KV 0 B (0 B), …": planned, and measured in brackets.
+// "weights 93.6 MiB planned, 93.7 MiB measured; workspace …"
 std::string categories(const Json& memory) {
   std::string out;
   for (const char* name : {"weights", "projector", "kv", "workspace", "output", "runtime", "total"}) {
@@ -38,14 +38,14 @@ void log_event(const fleet::FleetEvent& e) {
       break;
     }
     case Kind::kLoadFailed:
-      spdlog::log(e.retried ? spdlog::level::info : spdlog::level::warn, "{} was not loaded{}: {}",
-                  e.loaded.model.name, e.retried ? " yet, others go first" : "", e.why);
+      spdlog::log(e.retried ? spdlog::level::info : spdlog::level::err, "cannot load {}{}: {}",
+                  e.loaded.model.name, e.retried ? " beside what is loaded" : "", e.why);
       break;
     case Kind::kUnloaded:
       spdlog::info("unloaded {}", e.loaded.model.name);
       break;
     case Kind::kCrashed:
-      spdlog::error("the runner of {} (pid {}) ended: {}", e.loaded.model.name, e.loaded.pid, e.why);
+      spdlog::error("the runner of {} (pid {}) has unexpectedly stopped: {}", e.loaded.model.name, e.loaded.pid, e.why);
       break;
   }
 }
