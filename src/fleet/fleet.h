@@ -60,7 +60,7 @@ struct Loaded {
   size_t running = 0, waiting = 0;  // jobs
 };
 
-// For logs and metrics.
+// For logs and metrics. The fleet itself logs none of these.
 struct FleetEvent {
   enum class Kind {
     kLoaded,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <thread>
 
 #include "base/log.h"
 #include "server/native/handlers.h"
@@ -24,6 +25,8 @@ std::string temporary_folder() {
 constexpr int kRequestThreads = 4;
 // Hashing and copying gigabytes: two at a time keep one from waiting for the other.
 constexpr int kFileThreads = 2;
+// When the server ends: for the last words of answers that are ended, if a client is slow to read them.
+constexpr std::chrono::milliseconds kLastWords{500};
 
 http::Response plain(int status, std::string body) {
   return {.status = status, .headers = {{"Content-Type", "text/plain"}}, .body = std::move(body)};
@@ -102,7 +105,7 @@ Result<void> Service::listen() {
   fleet.load_timeout = c.load_timeout;
   fleet.keep_alive = c.keep_alive;
   fleet.load = {.num_ctx = c.context_length, .kv_cache_type = c.kv_cache_type, .threads = c.threads};
-  fleet.on_event = native::log_event;
+  fleet.on_event = [this](const fleet::FleetEvent& event) { native::log_event(config_, event); };
   fleet_ = std::make_unique<fleet::Fleet>(std::move(fleet));
   requests_ = std::make_unique<WorkPool>(kRequestThreads);
   files_ = std::make_unique<WorkPool>(kFileThreads);
@@ -136,8 +139,13 @@ Json Service::list_models() {
 Service::~Service() { stop(std::chrono::milliseconds(0)); }
 
 void Service::stop(std::chrono::milliseconds grace) {
-  if (http_) http_->stop(grace);
-  if (fleet_) fleet_->stop(std::chrono::milliseconds(0));
+  // Answers end before their connections do, so that they can say why: those that wait at once, those that
+  // run when the grace is over.
+  std::thread jobs([&] {
+    if (fleet_) fleet_->stop(grace);
+  });
+  if (http_) http_->stop(grace.count() > 0 ? grace + kLastWords : grace);
+  jobs.join();
   requests_.reset();
   files_.reset();
 }

@@ -36,7 +36,8 @@ class Service {
   Service& operator=(const Service&) = delete;
 
   const http::Endpoint& endpoint() const { return http_->endpoint(); }
-  // No new requests; those that run get `grace`, then they are cut. All runners end.
+  // No new requests; those that wait are told that the server ends, and so are, after `grace`, those that
+  // run. All runners end.
   void stop(std::chrono::milliseconds grace);
 
   // For handlers.

@@ -9,6 +9,7 @@
 
 #include "fleet/fleet.h"
 #include "http/body_sink.h"
+#include "server/config.h"
 #include "server/reply.h"
 #include "store/store.h"
 
@@ -54,8 +55,8 @@ http::Admission admit_blob(store::Store& store, const std::string& digest, http:
 void head_blob(Service&, const ReplyPtr& reply, Parameter digest);
 void post_blob(Service&, const ReplyPtr& reply, Parameter digest);
 
-// One line per load with what a user wants to know.
-void log_event(const fleet::FleetEvent& event);
+// One line for each, with what a user wants to know.
+void log_event(const Config& config, const fleet::FleetEvent& event);
 
 }  // namespace native
 }  // namespace quipu::server

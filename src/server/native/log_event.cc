@@ -1,4 +1,4 @@
-// One line per load, with the numbers that tell what a model takes and how it runs.
+// What happens to models, one line each; of a load the numbers that tell what it takes and how it runs.
 #include "base/log.h"
 #include "base/units.h"
 #include "server/native/handlers.h"
@@ -25,16 +25,17 @@ std::string categories(const Json& memory) {
 
 }  // namespace
 
-void log_event(const fleet::FleetEvent& e) {
+void log_event(const Config& config, const fleet::FleetEvent& e) {
   using Kind = fleet::FleetEvent::Kind;
   switch (e.kind) {
     case Kind::kLoaded: {
       const Json& i = e.loaded.info;
-      spdlog::info("loaded {} in {}: {} {}, num_ctx {}, parallel {}, KV {}, {} threads, {}, pid {}; {}",
-                   e.loaded.model.name, format_duration_ns(e.load_ns), i.value("architecture", "?"),
-                   i.value("quantization", "?"), i.value("num_ctx", int64_t{0}),
-                   i.value("parallel", int64_t{0}), i.value("kv_cache_type", "?"), i.value("threads", 0),
-                   i.value("isa", "?"), e.loaded.pid, categories(e.loaded.memory));
+      spdlog::info(
+          "loaded {} in {}: {} {}, num_ctx {}, parallel {}, KV {}, {} threads, {}, pid {}; {}; memory {}",
+          e.loaded.model.name, format_duration_ns(e.load_ns), i.value("architecture", "?"),
+          i.value("quantization", "?"), i.value("num_ctx", int64_t{0}), config.num_parallel,
+          i.value("kv_cache_type", "?"), i.value("threads", 0), i.value("isa", "?"), e.loaded.pid,
+          categories(e.loaded.memory), e.loaded.memory.dump(-1, ' ', false, Json::error_handler_t::replace));
       break;
     }
     case Kind::kLoadFailed:
@@ -45,7 +46,8 @@ void log_event(const fleet::FleetEvent& e) {
       spdlog::info("unloaded {}", e.loaded.model.name);
       break;
     case Kind::kCrashed:
-      spdlog::error("the runner of {} (pid {}) has unexpectedly stopped: {}", e.loaded.model.name, e.loaded.pid, e.why);
+      spdlog::error("the runner of {} (pid {}) has unexpectedly stopped, with {} requests: {}",
+                    e.loaded.model.name, e.loaded.pid, e.loaded.running, e.why);
       break;
   }
 }

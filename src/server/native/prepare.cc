@@ -72,6 +72,9 @@ Json template_in_use(const store::ModelInfo& model) {
 }
 
 void answer_failure(Reply& reply, const fleet::Failure& failure) {
+  // Cancelled though there is somebody who waits for it: nothing else does that.
+  if (failure.code == Code::kCancelled && !reply.gone())
+    return reply.error_line(503, "the server is shutting down");
   Json more = Json::object();
   if (!failure.plan.is_null()) more["quipu"] = {{"plan", failure.plan}, {"table", failure.table}};
   if (failure.code == Code::kCancelled) reply.note("cancelled");
