@@ -145,6 +145,9 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.execve(program(), [program(), *map(str, args)], environment or test.environment)
+        self.resize(columns)
+
+    def resize(self, columns):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
 
     def read(self, timeout):

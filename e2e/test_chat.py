@@ -233,6 +233,27 @@ class Editing(CliTest):
         self.assertEqual(self.understood("/set system \x1b[200~tab\there\x1b[201~"), "tab\there")
         self.leave()
 
+    def test_another_width_draws_the_line_again(self):
+        self.edit.send("/set system " + "long " * 25)
+        self.edit.wait_for("long long ")
+        for columns in (50, 120, 40):  # more than once while one line is edited
+            self.edit.resize(columns)
+            self.edit.wait_for(">>> /set system long")
+        self.edit.send("end\r")
+        self.assertIn("Set system message.", self.edit.prompt())
+        self.assertEqual(self.edit.line("/show system"), "long " * 25 + "end\n\n")
+        self.leave()
+
+    def test_stopping_keeps_the_line(self):
+        # Nobody could continue the leader of a session, so it is not stopped; the line is drawn again all the same.
+        for _ in range(2):
+            self.edit.send("/set system on\x1a")
+            self.edit.wait_for(">>> /set system on")
+            self.edit.send("wards\r")
+            self.edit.prompt()
+            self.assertEqual(self.edit.line("/show system"), "onwards\n\n")
+        self.leave()
+
     def test_arrow_keys_recall_lines(self):
         self.edit.line("/set system first")
         self.edit.line("/set system second")

@@ -316,7 +316,17 @@ class Run(ClientTest):
         self.assertEqual(self.ok("run", "smol", "arg", stdin=b"text\n"), "Hello world\n\n")
         self.assertEqual([b["prompt"] for b in self.fake.bodies("/api/generate")], ["say hi", "from a pipe", "text\n arg"])
         self.assertEqual(self.fake.bodies("/api/generate")[0], {"model": "smol", "prompt": "say hi"})
-        self.assert_refused(self.run_cli("run", "smol"), 2, "there is no prompt")
+
+    def test_an_empty_prompt_loads(self):
+        self.fake.streams["/api/generate"] = [{"model": "smol", "response": "", "done": True, "done_reason": "load"}]
+        for args in (("run", "smol"), ("run", "smol", ""), ("run", "smol", "--keepalive", "10m", "")):
+            self.assertEqual(self.ok(*args), "")
+        self.assertEqual(self.fake.bodies("/api/generate"),
+                         [{"model": "smol"}, {"model": "smol"}, {"model": "smol", "keep_alive": "10m0s"}])
+        terminal = self.terminal("run", "smol", "")
+        self.assertEqual(terminal.exit_code(), 0)
+        self.assertNotIn(">>>", terminal.screen)
+        self.assertEqual(self.fake.bodies("/api/generate")[3:], [{"model": "smol"}])
 
     def test_flags_become_fields(self):
         self.ok("run", "smol", "x", "--system", "S", "--template", "{{ .Prompt }}", "--format", "json", "--keepalive", "90s",

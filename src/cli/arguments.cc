@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "modelfile/go_values.h"
+
 namespace quipu::cli {
 
 namespace {
@@ -85,8 +87,12 @@ class Parser {
 
   Result<void> take(const Flag& flag, const std::optional<std::string>& given) {
     std::string value = given.value_or("true");
-    if (flag.takes == Takes::kNothing && value != "true" && value != "false")
-      return usage(fmt::format("--{} is on or off: it takes =true or =false, not '{}'", flag.name, value));
+    if (flag.takes == Takes::kNothing) {
+      const auto on = modelfile::parse_go_bool(value);
+      if (!on)
+        return usage(fmt::format("--{} is on or off: it takes =true or =false, not '{}'", flag.name, value));
+      value = *on ? "true" : "false";
+    }
     if (flag.takes == Takes::kValue && !given) {
       if (at_ + 1 >= args_.size()) return usage(fmt::format("--{} needs a value", flag.name));
       value = args_[++at_];

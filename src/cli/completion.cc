@@ -184,14 +184,18 @@ std::string zsh_completion() {
 
 _quipu_models() {
   local -a models
-  models=(${(f)" $(quipu list 2 > / dev / null | awk 'NR > 1 { gsub(":", "\\:", $1); print $1 }') "})
-                             _describe 'model' models}
+  models=(${(f)"$(quipu list 2> /dev/null | awk 'NR > 1 { gsub(":", "\\:", $1); print $1 }')"})
+  _describe 'model' models
+}
 
-_quipu_models_or_files(){_alternative 'models:model:_quipu_models' 'files:file:_files'}
+_quipu_models_or_files() {
+  _alternative 'models:model:_quipu_models' 'files:file:_files'
+}
 
 _quipu() {
-  local context state line typeset - A opt_args _arguments - C '(-h --help)' { -h, --help }
-  '[help]' '(-v --version)' { -v, --version }'[the version]' \
+  local context state line
+  typeset -A opt_args
+  _arguments -C '(-h --help)'{-h,--help}'[help]' '(-v --version)'{-v,--version}'[the version]' \
     '1:command:->command' '*::argument:->argument'
   case $state in
     command)

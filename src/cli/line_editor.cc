@@ -3,10 +3,12 @@
 #include <histedit.h>
 #include <langinfo.h>
 #include <poll.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <clocale>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 
@@ -56,6 +58,23 @@ std::wstring clean_paste(std::wstring_view text) {
   return out;
 }
 
+// A changed window interrupts the wait for a key, for as long as this lives.
+class WindowWatch {
+ public:
+  WindowWatch() {
+    struct sigaction wake{};
+    wake.sa_handler = [](int) {};
+    sigemptyset(&wake.sa_mask);
+    sigaction(SIGWINCH, &wake, &before_);
+  }
+  ~WindowWatch() { sigaction(SIGWINCH, &before_, nullptr); }
+  WindowWatch(const WindowWatch&) = delete;
+  WindowWatch& operator=(const WindowWatch&) = delete;
+
+ private:
+  struct sigaction before_{};
+};
+
 constexpr std::wstring_view kPasteEnd = L"\x1b[201~";
 constexpr size_t kMostPaste = size_t{64} << 20;
 
@@ -89,6 +108,8 @@ struct LineEditor::Impl {
   int read_char(wchar_t* out);
   void show_hint();
   void hide_hint();
+  void follow_window();
+  void prepare_terminal();
 
   static wchar_t* prompt_of(EditLine* e) { return of(e).prompt.data(); }
   static int get_char(EditLine* e, wchar_t* out) { return of(e).read_char(out); }
@@ -97,6 +118,7 @@ struct LineEditor::Impl {
   static unsigned char paste(EditLine* e, wint_t);
   static unsigned char end_or_delete(EditLine* e, wint_t);
   static unsigned char open_editor(EditLine* e, wint_t);
+  static unsigned char suspend(EditLine* e, wint_t);
 
   Console& console;
   HistoryFile file;
@@ -105,6 +127,7 @@ struct LineEditor::Impl {
   std::wstring prompt;
   std::string hint;
   bool hint_due = false, hint_shown = false;
+  int columns = 0;  // of the window that the line was drawn for
   bool to_file = true;
   Outcome outcome = Outcome::kLine;
   std::string interrupted_text;
@@ -112,7 +135,10 @@ struct LineEditor::Impl {
 
 int LineEditor::Impl::read_byte(unsigned char* byte) {
   while (true) {
-    if (console.signals().wait(console.in_fd(), POLLIN, -1) == SignalWatch::Wake::kSignal) {
+    const SignalWatch::Wake wake = console.signals().wait(console.in_fd(), POLLIN, -1);
+    follow_window();
+    if (wake == SignalWatch::Wake::kTimeout) continue;
+    if (wake == SignalWatch::Wake::kSignal) {
       if (!console.signals().take_interrupt()) continue;
       outcome = console.signals().ending() != 0 ? Outcome::kEnd : Outcome::kInterrupted;
       interrupted_text = text();
@@ -159,6 +185,31 @@ void LineEditor::Impl::hide_hint() {
   hint_shown = false;
 }
 
+void LineEditor::Impl::prepare_terminal() {
+  el_wset(edit, EL_PREP_TERM, 1);
+  termios modes{};
+  if (tcgetattr(console.in_fd(), &modes) != 0) return;
+  modes.c_cc[VSUSP] = _POSIX_VDISABLE;  // Ctrl-Z is a key while a line is edited
+  tcsetattr(console.in_fd(), TCSADRAIN, &modes);
+}
+
+// Terminals wrap what they show anew when their width changes, so the line begins as many rows above the
+// cursor as its text takes now. It is drawn again from there. (Rows are erased one by one: some terminals
+// keep a screen that is cleared from its first place on in their history.)
+void LineEditor::Impl::follow_window() {
+  if (console.columns() == columns) return;
+  columns = console.columns();
+  hide_hint();
+  const LineInfoW* line = el_wline(edit);
+  const std::wstring_view before(line->buffer, static_cast<size_t>(line->cursor - line->buffer));
+  const int rows = rows_before_cursor(narrow(prompt) + narrow(before), columns);
+  std::string erase = "\x1b[J\r\x1b[2K";
+  for (int i = 0; i < rows; ++i) erase += "\x1b[A\x1b[2K";
+  console.out(erase);
+  el_resize(edit);
+  el_wset(edit, EL_REFRESH);
+}
+
 unsigned char LineEditor::Impl::insert_newline(EditLine* e, wint_t) {
   return el_winsertstr(e, L"\n") == 0 ? CC_REFRESH : CC_ERROR;
 }
@@ -196,7 +247,7 @@ unsigned char LineEditor::Impl::open_editor(EditLine* e, wint_t) {
   Impl& self = of(e);
   el_wset(e, EL_PREP_TERM, 0);
   const Result<std::string> edited = edit_text(self.text());
-  el_wset(e, EL_PREP_TERM, 1);
+  self.prepare_terminal();
   if (!edited) {
     self.console.out("\n");
     self.console.report(edited.error());
@@ -209,6 +260,21 @@ unsigned char LineEditor::Impl::open_editor(EditLine* e, wint_t) {
   return CC_REDISPLAY;
 }
 
+// Ctrl-Z. It comes as a key, so that the shell finds the terminal as it was, and the line is drawn again
+// after.
+unsigned char LineEditor::Impl::suspend(EditLine* e, wint_t) {
+  Impl& self = of(e);
+  self.console.out("\x1b[?2004l\n");
+  el_wset(e, EL_PREP_TERM, 0);
+  kill(0, SIGTSTP);  // the whole pipeline, as the terminal would
+  self.prepare_terminal();
+  self.console.out("\x1b[?2004h");
+  self.columns = self.console.columns();
+  el_resize(e);
+  el_wset(e, EL_REFRESH);
+  return CC_NORM;
+}
+
 void LineEditor::Impl::bind_keys() {
   const auto add = [&](const wchar_t* name, const wchar_t* help, unsigned char (*f)(EditLine*, wint_t)) {
     el_wset(edit, EL_ADDFN, name, help, f);
@@ -218,6 +284,7 @@ void LineEditor::Impl::bind_keys() {
   add(L"quipu-paste", L"Insert pasted text", &paste);
   add(L"quipu-end", L"Leave, or delete a character", &end_or_delete);
   add(L"quipu-editor", L"Open an editor", &open_editor);
+  add(L"quipu-suspend", L"Stop the program", &suspend);
   const auto bind = [&](const wchar_t* key, const wchar_t* function) {
     el_wset(edit, EL_BIND, key, function, nullptr);
   };
@@ -226,6 +293,7 @@ void LineEditor::Impl::bind_keys() {
   bind(L"^I", L"quipu-tab");
   bind(L"^D", L"quipu-end");
   bind(L"^G", L"quipu-editor");
+  bind(L"^Z", L"quipu-suspend");
   bind(L"^W", L"ed-delete-prev-word");
   bind(L"^U", L"vi-kill-line-prev");
   bind(L"\\e[200~", L"quipu-paste");
@@ -248,8 +316,6 @@ bool LineEditor::Impl::start() {
   el_wset(edit, EL_CLIENTDATA, this);
   el_wset(edit, EL_PROMPT, &prompt_of);
   el_wset(edit, EL_EDITOR, L"emacs");
-  el_wset(edit, EL_SIGNAL,
-          1);  // for a resized window and Ctrl-Z; the others are blocked and come through SignalWatch
   el_wset(edit, EL_HIST, history_w, history);
   el_wset(edit, EL_GETCFN, &get_char);
   bind_keys();
@@ -271,10 +337,13 @@ LineSource::Line LineEditor::read(const std::string& prompt, const std::string& 
   s.hint = hint;
   s.hint_due = true;
   s.outcome = Outcome::kLine;
+  s.columns = s.console.columns();
+  const WindowWatch watch;
   if (s.console.out_has_cursor()) s.console.out("\x1b[?2004h");  // mark what is pasted
   // Left to itself libedit prints the prompt first: what is typed at once would be taken, and echoed, as in a
   // plain terminal.
-  el_wset(s.edit, EL_PREP_TERM, 1);
+  s.prepare_terminal();
+  el_resize(s.edit);
   int length = 0;
   const wchar_t* got = el_wgets(s.edit, &length);
   if (s.console.out_has_cursor()) s.console.out("\x1b[?2004l");

@@ -59,6 +59,7 @@ Result<std::shared_ptr<Api>> EnvironmentOpener::server() {
         PrivateServerOptions{.program = "/proc/self/exe", .model = {}, .threads = threads_}, console_);
     QUIPU_TRY(own->ensure_running());
     server_ = std::move(own);
+    server_is_private_ = true;
   } else {
     return connect(console_);
   }
@@ -77,7 +78,7 @@ Result<OpenedModel> EnvironmentOpener::open_file(const std::string& file) {
       PrivateServerOptions{.program = "/proc/self/exe", .model = file, .threads = threads_}, console_);
   QUIPU_TRY(api->ensure_running());
   QUIPU_ASSIGN(Json shown, api->call("POST", "/api/show", {{"model", file}}));
-  return OpenedModel{std::move(api), file, true, std::move(shown)};
+  return OpenedModel{std::move(api), file, true, true, std::move(shown)};
 }
 
 Result<OpenedModel> EnvironmentOpener::open(const std::string& model) {
@@ -85,7 +86,7 @@ Result<OpenedModel> EnvironmentOpener::open(const std::string& model) {
   if (is_file) return open_file(model);
   QUIPU_ASSIGN(std::shared_ptr<Api> api, server());
   QUIPU_ASSIGN(Json shown, api->call("POST", "/api/show", {{"model", model}}));
-  return OpenedModel{std::move(api), model, false, std::move(shown)};
+  return OpenedModel{std::move(api), model, false, server_is_private_, std::move(shown)};
 }
 
 Result<OpenedModel> EnvironmentOpener::open_or_pull(const std::string& model, bool insecure) {

@@ -12,9 +12,10 @@ namespace quipu::cli {
 
 struct OpenedModel {
   std::shared_ptr<Api> api;
-  std::string name;      // as requests have it
-  bool is_file = false;  // served by a private server for as long as this is held
-  Json shown;            // the answer of /api/show
+  std::string name;         // as requests have it
+  bool is_file = false;     // served by a private server for as long as this is held
+  bool is_private = false;  // the server ends with this command
+  Json shown;               // the answer of /api/show
 
   bool can(std::string_view capability) const { return has_capability(shown, capability); }
 };
@@ -47,6 +48,7 @@ class EnvironmentOpener : public ModelOpener {
   const int64_t threads_;
   Console& console_;
   std::shared_ptr<Api> server_;  // once it was needed
+  bool server_is_private_ = false;
 };
 
 // Whether `text` is to be taken for a file rather than a name; errors: it looks like a file that cannot be

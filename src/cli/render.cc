@@ -30,6 +30,32 @@ std::string encode_utf8(char32_t c) {
   return n > 0 ? std::string(reinterpret_cast<const char*>(bytes.data()), static_cast<size_t>(n)) : "\uFFFD";
 }
 
+int rows_before_cursor(std::string_view text, int columns) {
+  columns = std::max(columns, 2);
+  int row = 0, column = 0;
+  while (!text.empty()) {
+    size_t n = 0;
+    const char32_t c = decode_utf8(text, &n);
+    text.remove_prefix(n);
+    if (c == '\n') {
+      ++row;
+      column = 0;
+      continue;
+    }
+    const int width = c == '\t' ? 8 - column % 8 : c < 0x20 || c == 0x7F ? 2 : code_point_width(c);
+    if (column + width > columns) {
+      ++row;
+      column = 0;
+    }
+    column += width;
+    if (column >= columns) {
+      ++row;
+      column = 0;
+    }
+  }
+  return row;
+}
+
 std::string printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -18,6 +18,10 @@ int code_point_width(char32_t c);
 char32_t decode_utf8(std::string_view text, size_t* length);
 std::string encode_utf8(char32_t c);
 
+// Rows between the first one of a text and the cursor behind it, on a terminal of that width. Tabs and
+// control characters as line editors show them: to the next multiple of 8, and as ^X.
+int rows_before_cursor(std::string_view text, int columns);
+
 // The text without control characters other than newline and tab: what a model or a file says must not drive
 // the terminal.
 std::string printable(std::string_view text);

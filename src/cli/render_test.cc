@@ -98,6 +98,18 @@ TEST(WordWrap, NoLineIsLongerThanAllowed) {
   }
 }
 
+TEST(RowsBeforeCursor, AreCountedAsTerminalsWrap) {
+  EXPECT_EQ(rows_before_cursor("", 10), 0);
+  EXPECT_EQ(rows_before_cursor(">>> hello", 10), 0);
+  EXPECT_EQ(rows_before_cursor(">>> hello!", 10), 1);  // the cursor is where the next character goes
+  EXPECT_EQ(rows_before_cursor(">>> a\nb\n", 10), 2);
+  EXPECT_EQ(rows_before_cursor("123456789日本", 10), 1);  // a wide character does not stand over the edge
+  EXPECT_EQ(rows_before_cursor("日本日本日", 10), 1);
+  EXPECT_EQ(rows_before_cursor("e\u0301e\u0301", 3), 0);
+  EXPECT_EQ(rows_before_cursor("\ta\tb", 17), 1);
+  EXPECT_EQ(rows_before_cursor("日", 0), 1);
+}
+
 TEST(Printable, ControlCharactersDoNotReachTheTerminal) {
   EXPECT_EQ(printable("a\x1b[2Jb\x07\rc\x7f"), "a[2Jbc");
   EXPECT_EQ(printable("line\n\ttab"), "line\n\ttab");

@@ -83,12 +83,12 @@ void Repl::set_parameter(const std::vector<std::string>& words) {
     }
     value = std::move(*read);
   } else {
-    // An Ollama has more of them.
-    if (is_option_without_effect(name) && model_.api->version().is_quipu())
-      return refuse(fmt::format("parameter '{}' has no effect here", name));
     auto read = modelfile::parse_parameter(name, values);
     if (!read) return refuse(read.error().message);
     value = Json(*read);
+    // An Ollama heeds more of them, and so may the model that is saved.
+    if (is_option_without_effect(name) && model_.api->version().is_quipu())
+      console_.err_line(fmt::format("warning: parameter '{}' has no effect here", name));
   }
   const int64_t trained = trained_context(model_.shown);
   if (name == "num_ctx" && trained > 0 && value.get<int64_t>() > trained)

@@ -104,8 +104,8 @@ TEST_F(ReplTest, SetParameter) {
   EXPECT_EQ(
       session({"/set parameter num_ctx 4096"}),
       "Couldn't set parameter: \"num_ctx 4096 is more than the 2048 tokens this model was trained for\"\n");
-  EXPECT_EQ(session({"/set parameter num_gpu 1"}),
-            "Couldn't set parameter: \"parameter 'num_gpu' has no effect here\"\n");
+  EXPECT_EQ(session({"/set parameter num_gpu 1"}), "Set parameter 'num_gpu' to '1'\n");
+  EXPECT_EQ(err, "warning: parameter 'num_gpu' has no effect here\n");
   EXPECT_EQ(session({"/set parameter kv_cache_type f32"}), "Set parameter 'kv_cache_type' to 'f32'\n");
   api->version_.quipu.clear();  // with an Ollama it has
   EXPECT_EQ(session({"/set parameter num_gpu 1"}), "Set parameter 'num_gpu' to '1'\n");

@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "cli/run_options.h"
+#include "modelfile/go_values.h"
 
 namespace quipu::cli {
 
@@ -52,9 +53,9 @@ Result<Json> think(const std::string& value) {
 }
 
 Result<bool> truth(const char* flag, const std::string& value) {
-  if (value != "true" && value != "false")
-    return usage(fmt::format("--{} is on or off: it takes =true or =false, not '{}'", flag, value));
-  return value == "true";
+  const auto on = modelfile::parse_go_bool(value);
+  if (!on) return usage(fmt::format("--{} is on or off: it takes =true or =false, not '{}'", flag, value));
+  return *on;
 }
 
 Result<int64_t> dimensions(const std::string& value) {
@@ -92,6 +93,7 @@ Result<RunArguments> read_run_arguments(const Arguments& arguments) {
   RunArguments out;
   out.model = arguments.words.front();
   for (size_t i = 1; i < arguments.words.size(); ++i) out.prompt += (i > 1 ? " " : "") + arguments.words[i];
+  out.has_prompt = arguments.words.size() > 1;
   QUIPU_ASSIGN(out.options, options_of(arguments));
   if (const auto guard_off = arguments.value("no-repeat-guard"))
     out.options["repeat_guard"] = guard_off == "false";

@@ -10,8 +10,9 @@
 namespace quipu::cli {
 
 struct RunArguments {
-  std::string model;   // a name or a file
-  std::string prompt;  // the words after it, joined by spaces
+  std::string model;        // a name or a file
+  std::string prompt;       // the words after it, joined by spaces
+  bool has_prompt = false;  // there are such words; "" is one
   Json options = Json::object();
   std::string system, template_text;
   bool raw = false, verbose = false, word_wrap = true, hide_thinking = false, insecure = false;

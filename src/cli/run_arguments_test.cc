@@ -26,7 +26,10 @@ TEST(RunArguments, ModelAndPromptWords) {
   ASSERT_TRUE(a);
   EXPECT_EQ(a->model, "m.gguf");
   EXPECT_EQ(a->prompt, "Why is it blue?");
+  EXPECT_TRUE(a->has_prompt);
   EXPECT_TRUE(a->verbose);
+  EXPECT_FALSE(parse({"m", "--verbose"})->has_prompt);
+  EXPECT_TRUE(parse({"m", ""})->has_prompt);
 }
 
 TEST(RunArguments, TextArrivesAsWritten) {
@@ -69,6 +72,18 @@ TEST(RunArguments, SaysWhatIsWrong) {
   EXPECT_TRUE(refusal({"m", "--bogus=1"}).starts_with("unknown flag: --bogus ("));
   EXPECT_TRUE(refusal({"m", "-x"}).starts_with("unknown flag: -x ("));
   EXPECT_TRUE(refusal({"m", "--num_ctx", "5"}).starts_with("unknown flag: --num_ctx ("));
+}
+
+TEST(RunArguments, SwitchesTakeWhatGoTakesForABoolean) {
+  for (const char* yes : {"1", "t", "T", "TRUE", "true", "True"}) {
+    EXPECT_TRUE(parse({"m", std::string("--verbose=") + yes})->verbose) << yes;
+    EXPECT_EQ(parse({"m", std::string("--truncate=") + yes})->truncate, true) << yes;
+  }
+  for (const char* no : {"0", "f", "F", "FALSE", "false", "False"}) {
+    EXPECT_FALSE(parse({"m", "--verbose", std::string("--verbose=") + no})->verbose) << no;
+    EXPECT_TRUE(parse({"m", std::string("--nowordwrap=") + no})->word_wrap) << no;
+    EXPECT_EQ(parse({"m", std::string("--truncate=") + no})->truncate, false) << no;
+  }
 }
 
 TEST(RunArguments, Think) {

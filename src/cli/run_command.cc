@@ -35,15 +35,22 @@ class Run {
       QUIPU_ASSIGN(const std::string input, console_.read_input());
       if (!input.empty()) arguments_.prompt = input + (words_.empty() ? "" : " " + words_);
     }
-    interactive_ = arguments_.prompt.empty() && console_.in_is_terminal() && console_.out_is_terminal();
+    interactive_ = !arguments_.has_prompt && console_.in_is_terminal() && console_.out_is_terminal();
     if (interactive_ && arguments_.raw)
       return wrong_usage("--raw takes one prompt: give it as an argument or on standard input");
     return {};
   }
 
-  Result<void> need_prompt() const {
-    if (!arguments_.prompt.empty()) return {};
-    return wrong_usage("there is no prompt: give one as an argument or on standard input");
+  // Without a prompt a server loads the model: `run MODEL ""` is how scripts do that beforehand. A server
+  // that ends with this command has nothing to load it for.
+  Result<int> load_only(const OpenedModel& model) {
+    if (model.is_private)
+      return wrong_usage("there is no prompt: give one as an argument or on standard input");
+    ChatSession session;
+    session.options = arguments_.options;
+    session.keep_alive = arguments_.keep_alive;
+    QUIPU_TRY(session.load(model, console_));
+    return kOk;
   }
 
   Result<void> check_context(const OpenedModel& model) const {
@@ -63,7 +70,7 @@ class Run {
   }
 
   Result<int> answer_once(const OpenedModel& model) {
-    QUIPU_TRY(need_prompt());
+    if (arguments_.prompt.empty()) return load_only(model);
     const bool sees = sees_files(model.shown);
     // A document that was piped in may name pictures that nobody wants looked at.
     if (!sees) QUIPU_TRY(attach_for_model(words_, model.name, false, console_));

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "modelfile/go_values.h"
+
 namespace quipu::cli {
 
 namespace {
@@ -102,10 +104,7 @@ bool is_cache_type(std::string_view text) {
 }
 
 std::expected<Json, BadValue> read_boolean(const std::string& text) {
-  for (const char* yes : {"true", "True", "TRUE", "t", "1"})
-    if (text == yes) return Json(true);
-  for (const char* no : {"false", "False", "FALSE", "f", "0"})
-    if (text == no) return Json(false);
+  if (const auto on = modelfile::parse_go_bool(text)) return Json(*on);
   return std::unexpected(wrong_kind("true or false", std::span(&text, 1)));
 }
 

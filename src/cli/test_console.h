@@ -116,7 +116,7 @@ class FakeOpener : public ModelOpener {
 };
 
 inline OpenedModel opened(std::shared_ptr<FakeApi> api, Json shown = Json::object(), std::string name = "m") {
-  return OpenedModel{std::move(api), std::move(name), false, std::move(shown)};
+  return OpenedModel{std::move(api), std::move(name), false, false, std::move(shown)};
 }
 
 }  // namespace quipu::cli::test
