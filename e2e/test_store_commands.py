@@ -69,6 +69,22 @@ class StoreTest(CliTest):
 
 
 class Commands(StoreTest):
+    def test_a_model_that_can_see_answers_texts(self):
+        manifests = self.folder / "models/manifests/registry.ollama.ai/library"
+        manifest = json.loads((manifests / "smol/latest").read_text())
+        weights = next(layer for layer in manifest["layers"] if layer["mediaType"].endswith(".model"))
+        manifest["layers"].append({**weights, "mediaType": "application/vnd.ollama.image.projector"})
+        (manifests / "sees").mkdir()
+        (manifests / "sees/latest").write_text(json.dumps(manifest))
+        picture = self.folder / "picture.png"
+        picture.write_bytes(b"\x89PNG\r\n\x1a\n.")
+        self.serve()
+        self.assertIn("    vision        \n", self.ok("show", "sees"))
+        self.assertEqual(self.ok("run", "sees", "hi"), self.ok("run", "smol", "hi"))
+        done = self.run_cli("run", "sees", f"What is in {picture}?")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("images are not supported yet", done.stderr)
+
     def test_list_show_cp_rm(self):
         self.serve()
         header, line = self.ok("list").rstrip("\n").split("\n")

@@ -82,11 +82,11 @@ void answer_failure(Reply& reply, const fleet::Failure& failure) {
                    failure.code == Code::kCancelled ? "request canceled" : failure.message, more);
 }
 
+// Without its projectors: images are refused until runners can see, and text needs none.
 fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model) {
   return {.name = service.shown_name(model),
           .digest = model.digest.hex(),
           .model_path = model.model_path,
-          .projector_paths = model.projector_paths,
           .default_options = Json(model.parameters)};
 }
 
