@@ -35,9 +35,8 @@ std::string processor(uint64_t size, uint64_t on_gpu) {
 
 std::string until(const Json& model, Moment now) {
   const auto expires = parse_moment(text_of(model, "expires_at"));
-  if (!expires) return "Never";
-  const std::string shown = human_time(*expires, now, "Never");
-  return shown.ends_with("ago") ? "Stopping..." : shown;
+  if (!expires || seconds_between(*expires, now) > 0) return "Stopping...";
+  return human_time(*expires, now, "Never");
 }
 
 }  // namespace

@@ -55,6 +55,7 @@ TEST(Tables, PsSaysWhereAndUntilWhen) {
   EXPECT_NE(cell(100, 25, "2026-11-23T22:40:00Z").find("75%/25% CPU/GPU "), std::string::npos);
   EXPECT_NE(cell(10, 11, "2026-11-23T22:40:00Z").find("Unknown "), std::string::npos);
   EXPECT_NE(cell(10, 0, "2026-11-23T22:40:00Z").find("Stopping... "), std::string::npos);
+  EXPECT_NE(cell(10, 0, "0001-01-01T00:00:00Z").find("Stopping... "), std::string::npos);
   EXPECT_NE(cell(10, 0, "2319-11-23T22:40:00Z").find("Forever "), std::string::npos);
 }
 
