@@ -51,6 +51,20 @@ TEST(Messages, WhatOnlyOursHave) {
   EXPECT_FALSE(read_chat_input(Fields(wrong, "ChatRequest")));
 }
 
+TEST(Messages, TheFilesTemplateStandsInForABuiltInRenderer) {
+  store::ModelInfo m = model();
+  m.go_template = "{{ .Prompt }}";
+  m.template_source = store::TemplateSource::kRenderer;
+  const char* const request = R"({"messages":[{"role":"user","content":"x"}]})";
+  auto facts = std::make_shared<store::GgufFacts>();
+  m.facts = facts;
+  EXPECT_TRUE(chat_body(request, m).contains("template"));
+  facts->chat_template = "{{ messages }}";
+  EXPECT_FALSE(chat_body(request, m).contains("template"));
+  m.template_source = store::TemplateSource::kGo;
+  EXPECT_TRUE(chat_body(request, m).contains("template"));
+}
+
 TEST(Messages, Prompts) {
   GenerateInput in;
   in.prompt = "P";

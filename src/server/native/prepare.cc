@@ -65,8 +65,10 @@ Checked<Options> merge_options(Service& service, const store::ModelInfo& model, 
 }
 
 Json template_in_use(const store::ModelInfo& model) {
+  // A built-in renderer writes what the file's own template does; the layer beside it is often a mere stub.
+  const bool has_own = model.facts != nullptr && !model.facts->chat_template.empty();
   const bool go = model.template_source == store::TemplateSource::kGo ||
-                  model.template_source == store::TemplateSource::kRenderer;
+                  (model.template_source == store::TemplateSource::kRenderer && !has_own);
   if (!go || !model.go_template) return Json();
   return {{"kind", "go"}, {"text", *model.go_template}};
 }
