@@ -17,6 +17,14 @@ from cli_harness import model, program
 PATIENCE = 120  # seconds; when a test that hangs gives up
 
 
+def wait_for(condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("waited in vain")
+        time.sleep(0.01)
+
+
 class Answer:
     def __init__(self, status, headers, body, framing, interim=()):
         self.status, self.headers, self.body, self.framing, self.interim = status, headers, body, framing, list(interim)

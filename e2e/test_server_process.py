@@ -11,7 +11,7 @@ import time
 import unittest
 
 from cli_harness import program
-from server_harness import PATIENCE, ServerTest, read_answer
+from server_harness import PATIENCE, ServerTest, read_answer, wait_for
 
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
 LONG = {"model": "smol", "prompt": "1 2 3", "raw": True,
@@ -25,14 +25,6 @@ def post(server, path, body):
     s = server.connect()
     s.sendall(f"POST {path} HTTP/1.1\r\nHost: {server.host}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
     return s
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError("waited in vain")
-        time.sleep(0.01)
 
 
 class Queue(ServerTest):

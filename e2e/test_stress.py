@@ -12,7 +12,8 @@ import threading
 import time
 import unittest
 
-from server_harness import PATIENCE, ServerTest
+from cli_harness import model
+from server_harness import PATIENCE, ServerTest, wait_for
 
 FULL = os.environ.get("QUIPU_STRESS") == "full"
 CLIENTS, REQUESTS, HANG_UPS, KILLS = (32, 1000, 100, 5) if FULL else (8, 80, 8, 2)
@@ -256,6 +257,30 @@ class Stress(ServerTest):
         for task, expected in zip(self.tasks, alone):
             self.assertEqual(result_of(self.ask(task)), expected, task)
         self.assertEqual([line for line in self.running.log_text().splitlines() if "[critical]" in line], [])
+
+    def test_models_take_turns(self):
+        """Two models of which one may be loaded, asked for by many; some unload theirs at once, some hang up."""
+        twin = self.folder / "twin.gguf"  # the same weights in another file, which is another model
+        twin.write_bytes(pathlib.Path(model()).read_bytes() + bytes(32))
+        self.running.stop()
+        self.running.log_path.unlink()
+        self.running = self.server(QUIPU_NUM_PARALLEL="2", OLLAMA_MAX_LOADED_MODELS="1")
+        self.running.create("twin", twin, parameters={"num_ctx": 512, "temperature": 0})
+        self.tasks = [Task("/api/chat", {"messages": [{"role": "user", "content": "Why?"}], "options": {"num_predict": 6}}),
+                      Task("/api/embed", {"model": "twin", "input": "some words"}),
+                      Task("/api/generate", {"prompt": "The sky", "options": {"num_predict": 6}, "keep_alive": 0}),
+                      Task("/api/embed", {"model": "twin", "input": ["a", "b c"], "keep_alive": 0})]
+        alone = [result_of(self.ask(task)) for task in self.tasks]
+        self.assertEqual([a[0] for a in alone], [200] * 4)
+        chance = random.Random(2)
+        n = REQUESTS // 2
+        work = [("hang up" if chance.random() < 0.1 else "ask", chance.randrange(4)) for _ in range(n)]
+        self.together(work, alone, False)
+        self.note(f"models that take turns: {dict(self.counts)}")
+        self.assertEqual(self.problems, [])
+        self.assertEqual(self.counts["right"] + self.counts["hang-ups"], n)
+        self.ask(self.tasks[1])
+        wait_for(lambda: len(self.running.runners()) == 1)  # what another had to make room for has ended
 
     def kv(self):
         return self.running.request("GET", "/api/ps").json()["models"][0]["quipu"]["memory"]["kv"]
