@@ -141,14 +141,20 @@ TEST_F(Protocol, ExpectContinue) {
 TEST_F(Protocol, MalformedRequests) {
   start();
   for (const std::string& bad : {
-           std::string("hello\r\n\r\n"), std::string("GET\r\n\r\n"),
+           std::string("hello\r\n\r\n"),
+           std::string("GET\r\n\r\n"),
            std::string("GET / http/1.1\r\nHost: x\r\n\r\n"),
            std::string("GET  / HTTP/1.1\r\nHost: x\r\n\r\n"),
-           std::string("GET / HTTP/1.1 \r\nHost: x\r\n\r\n"), std::string("GET / HTTP/1.1\nHost: x\n\n"),
+           std::string("GET / HTTP/1.1 \r\nHost: x\r\n\r\n"),
+           std::string("GET / HTTP/1.1\nHost: x\n\n"),
            std::string("GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n"),
-           std::string("G(T / HTTP/1.1\r\nHost: x\r\n\r\n"), std::string("GET / HTTP/1.1\r\n\r\n"),
+           std::string("G(T / HTTP/1.1\r\nHost: x\r\n\r\n"),
+           std::string("GET / HTTP/1.1\r\n\r\n"),
            std::string("GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"),
            std::string("GET / HTTP/1.1\r\nHost : x\r\n\r\n"),
+           std::string("GET / HTTP/1.1\r\nHost: x y\r\n\r\n"),
+           std::string("GET / HTTP/1.1\r\nHost: x@y\r\n\r\n"),
+           std::string("GET / HTTP/1.1\r\nHost: x\r\n y: z\r\n\r\n"),
            std::string("GET / HTTP/1.1\r\nHost: x\r\n: y\r\n\r\n"),
            std::string("GET / HTTP/1.1\r\nHost: x\r\nA b: y\r\n\r\n"),
            std::string("GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n"),

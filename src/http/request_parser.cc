@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
@@ -28,6 +29,15 @@ bool asks_for_other_version(std::string_view bytes) {
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
   return version.size() == 8 && version.starts_with("HTTP/") && digit(version[5]) && version[6] == '.' &&
          digit(version[7]);
+}
+
+// No user, path or blanks in it; what is left, names and addresses, is for others to judge.
+bool may_be_host(std::string_view text) {
+  static constexpr std::string_view kMarks = "!$%&'()*+,-.:;=[]_~";
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           kMarks.find(c) != kMarks.npos;
+  });
 }
 
 }  // namespace
@@ -67,7 +77,10 @@ class RequestParser::Parser final : public beast_http::basic_parser<true> {
   void on_header_impl(error_code& ec) override {
     size_t hosts = 0;
     for (const auto& [name, value] : request.headers) {
-      if (equal_ignoring_case(name, "Host")) ++hosts;
+      if (equal_ignoring_case(name, "Host")) {
+        ++hosts;
+        if (!may_be_host(value)) return reject(400, "malformed Host header", ec);
+      }
       if (equal_ignoring_case(name, "Transfer-Encoding")) {
         if (!http11) return reject(400, "HTTP/1.0 knows no Transfer-Encoding", ec);
         if (!equal_ignoring_case(value, "chunked"))

@@ -15,6 +15,10 @@ namespace {
 constexpr size_t kLongText = 1u << 20;
 // Tokens of a prompt that is refused, counted for the error: a fraction of a second.
 constexpr int64_t kMostCounted = 1 << 18;
+// As Ollama says it; clients look for it.
+constexpr const char* kNotShifted =
+    "the prompt is longer than the context length currently available to the model; shorten the prompt, "
+    "adjust the context length in settings, or use a model with a longer context length";
 
 struct Rendered {
   std::string text;
@@ -260,6 +264,7 @@ Result<Prompt> make_prompt(const LoadedModel& model, TemplateCache& templates, c
   const auto n = static_cast<int64_t>(p.tokens.size());
   if (n == 0) return error(Code::kInvalidArgument, "the prompt is empty");
   if (n < n_ctx) return p;
+  if (request.truncate && !may_cut) return error(Code::kInvalidArgument, "{}", kNotShifted);
   if (!may_cut)
     return error(Code::kInvalidArgument,
                  "the prompt has {}{} tokens, but num_ctx is {}: at most {} fit; shorten it or raise num_ctx",

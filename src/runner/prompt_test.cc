@@ -121,8 +121,10 @@ TEST_F(PromptTest, ALastMessageThatIsTooLongIsCutOrRefused) {
   const auto refused = make(body, 12, 4, false);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
-  EXPECT_EQ(refused.error().message,
-            "the prompt has 17 tokens, but num_ctx is 12: at most 11 fit; shorten it or raise num_ctx");
+  EXPECT_EQ(
+      refused.error().message,
+      "the prompt is longer than the context length currently available to the model; shorten the prompt, "
+      "adjust the context length in settings, or use a model with a longer context length");
 }
 
 TEST_F(PromptTest, WithoutTruncationNothingIsDropped) {

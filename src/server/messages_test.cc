@@ -135,12 +135,26 @@ TEST(Messages, ThoughtsBeforeTheLastQuestionAreForgottenWhereTheFamilySaysSo) {
   EXPECT_EQ(chat_body(text, m)["messages"][3]["content"], "<think>y</think>d");
 }
 
+TEST(Messages, NullIsAnEmptyElement) {
+  const Json body =
+      chat_body(R"({"messages":[null,{"role":"assistant","tool_calls":[null]}],"tools":[null]})", {});
+  EXPECT_EQ(body["messages"][0].dump(), R"({"role":"","content":""})");
+  EXPECT_EQ(body["messages"][1]["tool_calls"].dump(), R"([{"function":{}}])");
+  EXPECT_EQ(body["tools"].dump(), "[{}]");
+  const Json request = Json::parse(R"({"prompt":"x","context":[1,null]})");
+  EXPECT_EQ(read_generate_input(Fields(request, "GenerateRequest"))->context, (std::vector<int64_t>{1, 0}));
+}
+
 TEST(Messages, Errors) {
   const std::pair<const char*, const char*> bad[] = {
       {R"({"messages":"hi"})",
        "json: cannot unmarshal string into Go struct field ChatRequest.messages of type []api.Message"},
       {R"({"messages":[{"role":"user","content":5}]})",
        "json: cannot unmarshal number into Go struct field ChatRequest.messages.content of type string"},
+      {R"({"messages":[{"tool_calls":[{"function":{"name":5}}]}]})",
+       "json: cannot unmarshal number into Go struct field ChatRequest.messages.tool_calls.function.name of "
+       "type "
+       "string"},
       {R"({"messages":[],"tools":"x"})",
        "json: cannot unmarshal string into Go struct field ChatRequest.tools of type api.Tools"},
       {R"({"messages":[{"role":"user","images":["@@"]}]})", "illegal base64 data at input byte 0"},

@@ -55,10 +55,10 @@ bool Reply::line(const Json& object) {
   return exchange_->push(go_json(object) + "\n");
 }
 
-void Reply::error_line(int status, std::string_view sentence, const Json& more) {
+void Reply::error_line(int status, std::string_view sentence, const Json& more, const char* type) {
   Json object = {{"error", sentence}};
   for (const auto& [key, value] : more.items()) object[key] = value;
-  if (!started_) return json(status, object, "application/json; charset=utf-8");
+  if (!started_) return json(status, object, type);
   note(fmt::format("error \"{}\"", sentence));
   line(object);
   finish();

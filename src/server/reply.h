@@ -43,7 +43,8 @@ class Reply {
   // Streams: {"…"} lines of type application/x-ndjson. The first line() sends the head; error_line() before
   // it is a whole answer with that status, after it one more line. False: the client is gone.
   bool line(const Json& object);
-  void error_line(int status, std::string_view sentence, const Json& more = Json::object());
+  void error_line(int status, std::string_view sentence, const Json& more = Json::object(),
+                  const char* type = "application/json; charset=utf-8");
   void finish();
   bool started() const { return started_; }
 

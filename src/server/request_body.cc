@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "base/utf8.h"
 #include "http/message.h"
 
 namespace quipu::server {
@@ -95,6 +96,53 @@ class Builder final : public nlohmann::json_sax<Json> {
   size_t n_values_ = 0;
 };
 
+// The code unit of "\u12ab" at that place; -1: there is none.
+int code_unit(std::string_view text, size_t at) {
+  if (text.size() - std::min(at, text.size()) < 6 || text[at] != '\\' || text[at + 1] != 'u') return -1;
+  int unit = 0;
+  for (const char c : text.substr(at + 2, 4)) {
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
+    if (digit < 0) return -1;
+    unit = unit * 16 + digit;
+  }
+  return unit;
+}
+
+// A backslash stands in strings only (anywhere else the parser refuses it), so nothing else is changed.
+void replace_half_pairs(std::string& text) {
+  for (size_t at = text.find('\\'); at < text.size(); at = text.find('\\', at)) {
+    const int unit = code_unit(text, at);
+    if (unit < 0) {
+      at += 2;
+    } else if (unit < 0xd800 || unit > 0xdfff) {
+      at += 6;
+    } else if (const int next = code_unit(text, at + 6); unit < 0xdc00 && next >= 0xdc00 && next <= 0xdfff) {
+      at += 12;
+    } else {
+      text.replace(at + 2, 4, "fffd");
+      at += 6;
+    }
+  }
+}
+
+Result<Json> parse_valid(std::string_view text) {
+  Builder builder;
+  builder.set_text(text);
+  bool good = false;
+  try {
+    good = nlohmann::ordered_json::sax_parse(text.begin(), text.end(), &builder,
+                                             nlohmann::detail::input_format_t::json, /*strict=*/false);
+  } catch (const std::exception& e) {  // no memory; the parser itself reports through parse_error()
+    return error(Code::kInvalidArgument, "{}", e.what());
+  }
+  if (!good)
+    return error(Code::kInvalidArgument, "{}", builder.error().empty() ? "unexpected EOF" : builder.error());
+  return builder.take();
+}
+
 std::string_view go_kind(const Json& v) {
   switch (v.type()) {
     case Json::value_t::object:
@@ -113,18 +161,12 @@ std::string_view go_kind(const Json& v) {
 }  // namespace
 
 Result<Json> parse_first_value(std::string_view text) {
-  Builder builder;
-  builder.set_text(text);
-  bool good = false;
-  try {
-    good = nlohmann::ordered_json::sax_parse(text.begin(), text.end(), &builder,
-                                             nlohmann::detail::input_format_t::json, /*strict=*/false);
-  } catch (const std::exception& e) {  // no memory; the parser itself reports through parse_error()
-    return error(Code::kInvalidArgument, "{}", e.what());
-  }
-  if (!good)
-    return error(Code::kInvalidArgument, "{}", builder.error().empty() ? "unexpected EOF" : builder.error());
-  return builder.take();
+  auto value = parse_valid(text);
+  if (value) return value;
+  // The rare text that only Go takes is worth a second reading.
+  std::string mended = to_valid_utf8(text);
+  replace_half_pairs(mended);
+  return mended == text ? std::move(value) : parse_valid(mended);
 }
 
 const Json* find_member(const Json& object, std::string_view name) {
@@ -133,6 +175,10 @@ const Json* find_member(const Json& object, std::string_view name) {
   for (const auto& [key, value] : object.get_ref<const Json::object_t&>())
     if (http::equal_ignoring_case(key, name) && !value.is_null()) found = &value;
   return found;
+}
+
+Fields Fields::inside(const Json& value, std::string_view name) const {
+  return {value, type_, fmt::format("{}{}.", path_, name)};
 }
 
 std::unexpected<Error> Fields::wrong_type(const Json& value, std::string_view name,
@@ -191,8 +237,8 @@ Result<std::vector<std::string>> Fields::texts(std::string_view name) const {
   QUIPU_ASSIGN(const Json* list, array(name, "[]string"));
   if (list == nullptr) return out;
   for (const Json& element : *list) {
-    if (!element.is_string()) return wrong_type(element, name, "string");
-    out.push_back(element.get<std::string>());
+    if (!element.is_string() && !element.is_null()) return wrong_type(element, name, "string");
+    out.push_back(element.is_null() ? std::string() : element.get<std::string>());
   }
   return out;
 }

@@ -15,8 +15,10 @@
 
 namespace quipu::server {
 
-// The first value of the text. Nesting and the number of values are bounded: a value takes many times the
-// memory of the two bytes that can spell it. Objects may hold a key twice; find() below takes the last.
+// The first value of the text. What is no character in it (bytes that are no UTF-8, halves of surrogate pairs
+// as "\ud83d") becomes U+FFFD, as with Go: clients cut texts between the two. Nesting and the number of
+// values are bounded: a value takes many times the memory of the two bytes that can spell it. Objects may
+// hold a key twice; find() below takes the last.
 Result<Json> parse_first_value(std::string_view text);
 
 // A member by its name, whatever its case; null when there is none or it is null.
@@ -33,6 +35,8 @@ class Fields {
       : object_(object), type_(std::move(type)), path_(std::move(path)) {}
 
   const Json* find(std::string_view name) const { return find_member(object_, name); }
+  // Of an element of the list, or of the object, that stands under `name`; null counts as {}.
+  Fields inside(const Json& value, std::string_view name) const;
 
   Result<std::string> text(std::string_view name) const;  // absent: empty
   Result<std::string> text(std::string_view name,

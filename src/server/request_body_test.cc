@@ -20,8 +20,27 @@ TEST(RequestBody, TheFirstValueCounts) {
     ASSERT_FALSE(v) << text;
     EXPECT_EQ(v.error().message, message) << text;
   }
-  for (const char* bad : {"{a:1}", "not json", "{\"a\" 1}", "[1 2]", "{\"a\":\"\xff\"}", "\x01"})
+  for (const char* bad : {"{a:1}", "not json", "{\"a\" 1}", "[1 2]", "{\"a\":\xff}", "\x01", R"({\ud83d:1})",
+                          R"(["\u12g4"])", R"(["\ud83d\x"])"})
     EXPECT_FALSE(parse_first_value(bad)) << bad;
+}
+
+TEST(RequestBody, WhatIsNoCharacterIsReplaced) {
+  for (const auto& [text, value] : {std::pair<const char*, const char*>{"[\"a\xff\xfe"
+                                                                        "b\"]",
+                                                                        "a\ufffd\ufffdb"},
+                                    {R"(["\ud83d"])", "\ufffd"},
+                                    {R"(["\ude00\uD83D x"])", "\ufffd\ufffd x"},
+                                    {R"(["\ud83d\ud83d\ude00"])", "\ufffd\U0001f600"},
+                                    {R"(["\ud83d\u0041"])",
+                                     "\ufffd"
+                                     "A"},
+                                    {R"(["\\ud83d\udc00"])", "\\ud83d\ufffd"},
+                                    {R"(["\\\ud83d\\ude00"])", "\\\ufffd\\ude00"}}) {
+    const auto v = parse_first_value(text);
+    ASSERT_TRUE(v) << text << v.error().message;
+    EXPECT_EQ((*v)[0], value) << text;
+  }
 }
 
 TEST(RequestBody, KeysWithoutCaseAndTheLastOfSeveral) {

@@ -23,6 +23,7 @@ Target parse_target(std::string_view target) {
   const size_t question = target.find('?');
   if (question != target.npos) out.query = std::string(target.substr(question + 1));
   const std::string_view path = target.substr(0, question);
+  out.valid = path.starts_with('/');
   for (size_t i = 0; i < path.size(); ++i) {
     if (path[i] != '%') {
       out.path += path[i];
@@ -54,7 +55,23 @@ std::string clean_path(std::string_view path) {
   }
   std::string out;
   for (const std::string_view part : parts) out += "/" + std::string(part);
-  return out.empty() ? "/" : out;
+  if (out.empty() || path.ends_with('/')) out += '/';
+  return out;
+}
+
+std::string escape_path(std::string_view path) {
+  constexpr std::string_view kPlain = "-_.~$&+,/:;=@";
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : path) {
+    const bool word = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    const auto byte = static_cast<unsigned char>(c);
+    if (word || kPlain.find(c) != kPlain.npos)
+      out += c;
+    else
+      out += {'%', kHex[byte >> 4], kHex[byte & 15]};
+  }
+  return out;
 }
 
 }  // namespace quipu::server

@@ -38,6 +38,7 @@ class Router {
     bool known = false;    // the path, with other methods
     std::string allow;     // these
     std::string redirect;  // the path that was meant
+    bool cleaned = false;  // it is another spelling, of whatever there is; else this method's route
   };
 
   std::variant<Match, Otherwise> find(std::string_view method, std::string_view path) const;
@@ -57,23 +58,31 @@ class Router {
     *parameter = std::string(rest);
     return true;
   }
-  bool exists(std::string_view path) const {
+  bool exists(std::string_view method, std::string_view path) const {
     std::string unused;
     for (const Route& r : routes_)
-      if (fits(r.pattern, path, &unused)) return true;
+      if (r.method == method && fits(r.pattern, path, &unused)) return true;
     return false;
   }
 
   std::vector<Route> routes_;
 };
 
-// Without "//", "." and ".." parts.
+// Without "//", "." and ".." parts; a slash at the end stays.
 std::string clean_path(std::string_view path);
+
+// As it stands in a URL: percent-encoded.
+std::string escape_path(std::string_view path);
 
 template <class Handler>
 std::variant<typename Router<Handler>::Match, typename Router<Handler>::Otherwise> Router<Handler>::find(
     std::string_view method, std::string_view path) const {
   Otherwise no;
+  if (std::string clean = clean_path(path); clean != path) {
+    no.redirect = std::move(clean);
+    no.cleaned = true;
+    return no;
+  }
   for (const Route& r : routes_) {
     std::string parameter;
     if (!fits(r.pattern, path, &parameter)) continue;
@@ -87,10 +96,7 @@ std::variant<typename Router<Handler>::Match, typename Router<Handler>::Otherwis
     other.pop_back();
   else
     other += '/';
-  if (exists(other))
-    no.redirect = other;
-  else if (const std::string clean = clean_path(path); clean != path && exists(clean))
-    no.redirect = clean;
+  if (exists(method, other)) no.redirect = std::move(other);
   return no;
 }
 

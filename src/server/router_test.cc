@@ -44,8 +44,20 @@ TEST(Router, OtherMethodsAndOtherSpellings) {
   EXPECT_EQ(otherwise("GET", "/nope").redirect, "");
   EXPECT_EQ(otherwise("GET", "/api/").redirect, "");
   EXPECT_EQ(otherwise("GET", "/api/tags/").redirect, "/api/tags");
-  EXPECT_EQ(otherwise("GET", "//api/tags").redirect, "/api/tags");
-  EXPECT_EQ(otherwise("GET", "/api/../api/tags").redirect, "/api/tags");
+  EXPECT_EQ(otherwise("HEAD", "/api/blobs/x/").redirect, "/api/blobs/x");
+  // A slash too many is forgiven only to a method that the path without it has.
+  EXPECT_EQ(otherwise("POST", "/api/tags/").redirect, "");
+  EXPECT_EQ(otherwise("GET", "/api/generate/").redirect, "");
+  EXPECT_FALSE(otherwise("GET", "/api/generate/").known);
+  EXPECT_FALSE(otherwise("GET", "/api/tags/").cleaned);
+  // Other spellings are put right before anything is looked for.
+  for (const auto& [path, clean] : {std::pair<const char*, const char*>{"//api/tags", "/api/tags"},
+                                    {"/api/../api/tags", "/api/tags"},
+                                    {"/api/tags//", "/api/tags/"},
+                                    {"/./nope", "/nope"}}) {
+    EXPECT_EQ(otherwise("POST", path).redirect, clean);
+    EXPECT_TRUE(otherwise("GET", path).cleaned) << path;
+  }
 }
 
 TEST(Router, Targets) {
@@ -53,10 +65,14 @@ TEST(Router, Targets) {
   EXPECT_EQ(parse_target("/a?x=1").query, "x=1");
   EXPECT_EQ(parse_target("http://host:1/api/version").path, "/api/version");
   EXPECT_EQ(parse_target("http://host").path, "/");
+  EXPECT_FALSE(parse_target("api/version").valid);
   EXPECT_FALSE(parse_target("/%zz").valid);
   EXPECT_FALSE(parse_target("/a%2").valid);
   EXPECT_EQ(clean_path("/a/./b//c/../d"), "/a/b/d");
   EXPECT_EQ(clean_path("/../.."), "/");
+  EXPECT_EQ(clean_path("/a//"), "/a/");
+  EXPECT_EQ(clean_path("/"), "/");
+  EXPECT_EQ(escape_path("/a b/\r\nX:\xc3\xa9?"), "/a%20b/%0D%0AX:%C3%A9%3F");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "server/service.h"
 
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -27,6 +28,8 @@ constexpr int kRequestThreads = 4;
 constexpr int kFileThreads = 2;
 // When the server ends: for the last words of answers that are ended, if a client is slow to read them.
 constexpr std::chrono::milliseconds kLastWords{500};
+// The values in a body take many times its size.
+constexpr size_t kLargeBody = 1 << 20;
 
 http::Response plain(int status, std::string body) {
   return {.status = status, .headers = {{"Content-Type", "text/plain"}}, .body = std::move(body)};
@@ -36,10 +39,10 @@ http::Response redirect(const http::Request& head, const std::string& to, const 
                         int get_status) {
   const bool get = head.method == "GET";
   const int status = get ? get_status : 307;
-  const std::string location = to + (query.empty() ? "" : "?" + query);
+  const std::string location = escape_path(to) + (query.empty() ? "" : "?" + query);
   http::Response out{.status = status, .headers = {}, .body = {}};
+  if (get || head.method == "HEAD") out.headers.add("Content-Type", "text/html; charset=utf-8");
   if (get) {
-    out.headers.add("Content-Type", "text/html; charset=utf-8");
     std::string escaped;
     for (const char c : location)
       escaped += c == '&'   ? "&amp;"
@@ -191,6 +194,7 @@ void Service::add_routes() {
 }
 
 std::optional<http::Response> Service::refuse(const http::Request& head, http::Headers& headers) const {
+  if (head.target == "*") return http::Response{.status = head.method == "OPTIONS" ? 200 : 400};
   const Target target = parse_target(head.target);
   if (!target.valid) return plain(400, "400 Bad Request");
   const auto found = routes_.find(head.method, target.path);
@@ -213,7 +217,7 @@ std::optional<http::Response> Service::refuse(const http::Request& head, http::H
   if (otherwise != nullptr) {
     if (otherwise->known) return with(plain(405, "405 method not allowed"));
     if (!otherwise->redirect.empty())
-      return with(redirect(head, otherwise->redirect, target.query, target.path.ends_with('/') ? 301 : 307));
+      return with(redirect(head, otherwise->redirect, target.query, otherwise->cleaned ? 307 : 301));
     return with(plain(404, "404 page not found"));
   }
   if (access_->needs_key() && target.path != "/" && target.path != "/health" && !access_->key_allowed(head)) {
@@ -249,12 +253,14 @@ void Service::take(std::shared_ptr<http::Exchange> exchange) {
   if (route.where == Where::kHere) return route.handle(*this, reply, match->parameter);
   requests_->post([this, route, reply, parameter = match->parameter] {
     if (reply->gone()) return;
+    const bool large = reply->request().body.size() > kLargeBody;
     try {
       route.handle(*this, reply, parameter);
     } catch (
         const std::exception& e) {  // no memory for what the request says; nothing else is meant to throw
       reply->error_line(500, fmt::format("the request failed: {}", e.what()));
     }
+    if (large) malloc_trim(0);  // many small values, and something that lives stands behind them
   });
 }
 

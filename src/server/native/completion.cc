@@ -47,8 +47,6 @@ bool unloads(const Common& c) { return c.keep_alive && c.keep_alive->count() == 
 
 bool has(const store::ModelInfo& model, std::string_view capability) { return model.can(capability); }
 
-constexpr const char* kNoVision = "this model does not support images: it has no vision";
-
 bool has_images(const Json& messages) {
   return std::any_of(messages.begin(), messages.end(), [](const Json& m) { return m.contains("images"); });
 }
@@ -61,15 +59,26 @@ Checked<Json> thinking(const Common& c, const store::ModelInfo& model) {
   return c.think;
 }
 
+// What Ollama finds out when the answer has begun: last of all, and as the stream's one object.
+std::unexpected<Refusal> refuse_in_answer(const Common& c, int status, std::string sentence) {
+  return std::unexpected(Refusal{status, std::move(sentence),
+                                 c.stream ? "application/json" : "application/json; charset=utf-8"});
+}
+
 Checked<Json> format_of(const Common& c) {
   if (c.format == nullptr || c.format->is_null() || *c.format == Json("")) return Json();
+  if (c.render_only) return Json();  // it is no part of the prompt
   if (*c.format == Json("json") || c.format->is_object()) return *c.format;
   std::string shown = go_json(*c.format), quoted;
   append_go_string(quoted, shown);
-  // Ollama finds out when the answer has begun.
-  return std::unexpected(
-      Refusal{500, fmt::format("invalid format: {}; expected \"json\" or a valid JSON Schema object", quoted),
-              c.stream ? "application/json" : "application/json; charset=utf-8"});
+  return refuse_in_answer(
+      c, 500, fmt::format("invalid format: {}; expected \"json\" or a valid JSON Schema object", quoted));
+}
+
+Checked<bool> check_images(const Common& c, const store::ModelInfo& model, bool any) {
+  if (any && !has(model, "vision"))
+    return refuse_in_answer(c, 400, "this model does not support images: it has no vision");
+  return true;
 }
 
 // The body for the runner, but for the prompt or the messages.
@@ -91,7 +100,8 @@ void run(Service& service, const ReplyPtr& reply, Answer::Form form, const Commo
          int64_t num_ctx, Json body) {
   auto answer = std::make_shared<Answer>(reply, form, c.model, c.stream);
   run_job(service, reply, model, c.keep_alive, num_ctx,
-          [reply, answer, body = std::move(body), render_only = c.render_only](fleet::Lease& lease) {
+          [reply, answer, body = std::move(body), render_only = c.render_only,
+           stream = c.stream](fleet::Lease& lease) {
             const int64_t load_ns = reply->elapsed_ns();
             if (render_only) {
               const auto rendered = lease.runner().render(body);
@@ -100,7 +110,9 @@ void run(Service& service, const ReplyPtr& reply, Answer::Form form, const Commo
             }
             const auto last =
                 lease.runner().generate(body, [&](const Json& line) { return answer->take(line); });
-            if (!last) return answer_failure(*reply, last.error());
+            // Ollama renders the prompt before its answer begins; what fails later is in the stream.
+            if (!last)
+              return answer_failure(*reply, last.error(), stream && last.error().code != Code::kCorrupt);
             answer->done(*last, load_ns);
           });
 }
@@ -130,7 +142,7 @@ void generate(Service& service, const ReplyPtr& reply, Parameter) {
 
   const auto model = find_model(service, c.model, {.empty_status = 404, .empty = "model '' not found"});
   if (!model) return refused(model.error());
-  const bool blank = in.prompt.empty() && in.images.empty();
+  const bool blank = in.prompt.empty();
   if (blank && unloads(c)) return expire(service, *model, reply, Answer::Form::kGenerate, c);
   if (in.raw && (!in.template_text.empty() || !in.system.empty() || !in.context.empty()))
     return reply->error(400, "raw mode does not support template, system, or context");
@@ -138,12 +150,12 @@ void generate(Service& service, const ReplyPtr& reply, Parameter) {
   if (!think) return refused(think.error());
   if (!has(**model, "completion"))
     return reply->error(400, fmt::format("\"{}\" does not support generate", c.model));
-  if (!in.images.empty() && !has(**model, "vision")) return reply->error(400, kNoVision);
   if (!in.suffix.empty() && !has(**model, "insert"))
     return reply->error(400, fmt::format("{} does not support insert", (*model)->name.full_name()));
   const auto options = merge_options(service, **model, c.options);
   if (!options) return refused(options.error());
   if (blank) return load_only(service, reply, Answer::Form::kGenerate, c, *model, options->num_ctx);
+  if (const auto good = check_images(c, **model, !in.images.empty()); !good) return refused(good.error());
   const auto format = format_of(c);
   if (!format) return refused(format.error());
 
@@ -172,7 +184,6 @@ void chat(Service& service, const ReplyPtr& reply, Parameter) {
   if (in.messages.empty() && unloads(c)) return expire(service, *model, reply, Answer::Form::kChat, c);
   if (!has(**model, "completion"))
     return reply->error(400, fmt::format("\"{}\" does not support chat", c.model));
-  if (has_images(in.messages) && !has(**model, "vision")) return reply->error(400, kNoVision);
   if (!in.tools.empty() && !has(**model, "tools"))
     return reply->error(400, fmt::format("{} does not support tools", (*model)->name.full_name()));
   const auto think = thinking(c, **model);
@@ -180,6 +191,8 @@ void chat(Service& service, const ReplyPtr& reply, Parameter) {
   const auto options = merge_options(service, **model, c.options);
   if (!options) return refused(options.error());
   if (in.messages.empty()) return load_only(service, reply, Answer::Form::kChat, c, *model, options->num_ctx);
+  if (const auto good = check_images(c, **model, has_images(in.messages)); !good)
+    return refused(good.error());
   const auto format = format_of(c);
   if (!format) return refused(format.error());
 

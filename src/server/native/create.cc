@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "server/native/handlers.h"
+#include "server/native/messages.h"
 #include "server/native/prepare.h"
 #include "server/request_body.h"
 #include "server/service.h"
@@ -22,8 +23,8 @@ Result<std::optional<store::CreateRequest::Files>> read_files(const Fields& f, c
   if (object == nullptr) return std::optional<store::CreateRequest::Files>();
   store::CreateRequest::Files files;
   for (const auto& [path, digest] : object->items()) {
-    if (!digest.is_string()) return f.wrong_type(digest, name, "string");
-    files[path] = digest.get<std::string>();
+    if (!digest.is_string() && !digest.is_null()) return f.wrong_type(digest, name, "string");
+    files[path] = digest.is_null() ? std::string() : digest.get<std::string>();
   }
   return files;
 }
@@ -53,8 +54,8 @@ Result<Input> read_input(const Fields& f) {
   }
   QUIPU_ASSIGN(const Json* parameters, f.object("parameters", "map[string]interface {}"));
   if (parameters != nullptr) r.parameters = nlohmann::json(*parameters);
-  QUIPU_ASSIGN(const Json* messages, f.array("messages", "[]api.Message"));
-  if (messages != nullptr) r.messages = nlohmann::json(*messages);
+  QUIPU_ASSIGN(const Json messages, read_messages(f));
+  if (!messages.empty()) r.messages = nlohmann::json(messages);
   QUIPU_ASSIGN(const Json* info, f.object("info", "map[string]interface {}"));
   if (info != nullptr) r.info = nlohmann::json(*info);
   return in;

@@ -43,16 +43,19 @@ Result<std::vector<std::string>> read_images(const Fields& f) {
   return images;
 }
 
+// Where Go reads null, it leaves what was there: in a list, an empty element.
+bool is_object_or_null(const Json& value) { return value.is_object() || value.is_null(); }
+
 Result<Json> read_tool_call(const Json& value, const Fields& message) {
-  if (!value.is_object()) return message.wrong_type(value, "tool_calls", "api.ToolCall");
-  const Fields f(value, "ChatRequest", "messages.tool_calls.");
+  if (!is_object_or_null(value)) return message.wrong_type(value, "tool_calls", "api.ToolCall");
+  const Fields f = message.inside(value, "tool_calls");
   Json out = Json::object();
   QUIPU_ASSIGN(const std::string id, f.text("id"));
   if (!id.empty()) out["id"] = id;
   QUIPU_ASSIGN(const Json* function, f.object("function", "api.ToolCallFunction"));
   Json called = Json::object();
   if (function != nullptr) {
-    const Fields g(*function, "ChatRequest", "messages.tool_calls.function.");
+    const Fields g = f.inside(*function, "function");
     QUIPU_ASSIGN(const int64_t index, g.integer("index", 0));
     QUIPU_ASSIGN(const std::string name, g.text("name"));
     called = {{"index", index}, {"name", name}, {"arguments", Json::object()}};
@@ -67,8 +70,7 @@ Result<Json> read_tool_call(const Json& value, const Fields& message) {
   return out;
 }
 
-Result<Json> read_message(const Json& value) {
-  const Fields f(value, "ChatRequest", "messages.");
+Result<Json> read_message(const Fields& f) {
   Json out = Json::object();
   QUIPU_ASSIGN(std::string role, f.text("role"));
   for (char& c : role)
@@ -128,31 +130,36 @@ Result<GenerateInput> read_generate_input(const Fields& f) {
   QUIPU_ASSIGN(const Json* context, f.array("context", "[]int"));
   if (context != nullptr)
     for (const Json& id : *context) {
-      if (!id.is_number_integer()) return f.wrong_type(id, "context", "int");
-      in.context.push_back(id.get<int64_t>());
+      if (!id.is_number_integer() && !id.is_null()) return f.wrong_type(id, "context", "int");
+      in.context.push_back(id.is_null() ? 0 : id.get<int64_t>());
     }
   return in;
 }
 
+Result<Json> read_messages(const Fields& f) {
+  Json messages = Json::array();
+  QUIPU_ASSIGN(const Json* list, f.array("messages", "[]api.Message"));
+  if (list == nullptr) return messages;
+  for (const Json& m : *list) {
+    if (!is_object_or_null(m)) return f.wrong_type(m, "messages", "api.Message");
+    QUIPU_ASSIGN(Json read, read_message(f.inside(m, "messages")));
+    messages.push_back(std::move(read));
+  }
+  return messages;
+}
+
 Result<ChatInput> read_chat_input(const Fields& f) {
   ChatInput in;
-  QUIPU_ASSIGN(const Json* messages, f.array("messages", "[]api.Message"));
-  if (messages != nullptr)
-    for (const Json& m : *messages) {
-      if (m.is_null()) continue;
-      if (!m.is_object()) return f.wrong_type(m, "messages", "api.Message");
-      QUIPU_ASSIGN(Json read, read_message(m));
-      in.messages.push_back(std::move(read));
-    }
+  QUIPU_ASSIGN(in.messages, read_messages(f));
   QUIPU_ASSIGN(const Json* tools, f.array("tools", "api.Tools"));
   if (tools != nullptr)
     for (const Json& tool : *tools) {
-      if (!tool.is_object()) return f.wrong_type(tool, "tools", "api.Tool");
-      in.tools.push_back(tool);
+      if (!is_object_or_null(tool)) return f.wrong_type(tool, "tools", "api.Tool");
+      in.tools.push_back(tool.is_null() ? Json::object() : tool);
     }
   QUIPU_ASSIGN(const Json* ours, f.object("quipu", "quipu.Chat"));
   if (ours == nullptr) return in;
-  const Fields of_ours(*ours, "ChatRequest", "quipu.");
+  const Fields of_ours = f.inside(*ours, "quipu");
   QUIPU_ASSIGN(in.drop_messages, of_ours.flag("drop_messages"));
   QUIPU_ASSIGN(in.template_text, of_ours.text("template"));
   return in;

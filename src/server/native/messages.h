@@ -21,6 +21,9 @@ struct GenerateInput {
 };
 Result<GenerateInput> read_generate_input(const Fields& fields);
 
+// The messages of a request, checked, in the runner's and the store's form.
+Result<Json> read_messages(const Fields& fields);
+
 struct ChatInput {
   Json messages = Json::array();  // in the runner's form
   Json tools = Json::array();

@@ -55,10 +55,11 @@ void copy(Service& service, const ReplyPtr& reply, Parameter) {
   if (!source) return reply->error(400, source.error().message);
   if (!destination) return reply->error(400, destination.error().message);
   const auto from = parse_model_reference(*source), to = parse_model_reference(*destination);
-  if (!from || !from->name.is_valid())
-    return reply->error(400, fmt::format("source \"{}\" is invalid", *source));
-  if (!to || !to->name.is_valid())
+  if (!from) return reply->error(400, fmt::format("source \"{}\" is invalid", *source));
+  if (!to || to->source == ModelReference::Source::kCloud)  // nothing can be put there
     return reply->error(400, fmt::format("destination \"{}\" is invalid", *destination));
+  if (from->source == ModelReference::Source::kCloud)
+    return reply->error(404, fmt::format("model \"{}\" not found", *source));
   store::Store& store = service.store();
   const auto copied = store.copy_manifest(store.resolve(from->name), store.resolve(to->name));
   if (!copied && copied.error().code == Code::kNotFound)
@@ -74,8 +75,9 @@ void remove(Service& service, const ReplyPtr& reply, Parameter) {
   if (!name) return reply->error(400, name.error().message);
   if (name->empty()) return reply->error(400, "model is required");
   const auto reference = parse_model_reference(*name);
-  if (!reference || !reference->name.is_valid())
-    return reply->error(400, fmt::format("name \"{}\" is invalid", *name));
+  if (!reference) return reply->error(400, fmt::format("name \"{}\" is invalid", *name));
+  if (reference->source == ModelReference::Source::kCloud)  // not the one here of the same name
+    return reply->error(404, fmt::format("model '{}' not found", *name));
   const auto removed = service.store().remove_model(service.store().resolve(reference->name));
   if (!removed && removed.error().code == Code::kNotFound)
     return reply->error(404, fmt::format("model '{}' not found", *name));

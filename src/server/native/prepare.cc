@@ -73,7 +73,7 @@ Json template_in_use(const store::ModelInfo& model) {
   return {{"kind", "go"}, {"text", *model.go_template}};
 }
 
-void answer_failure(Reply& reply, const fleet::Failure& failure) {
+void answer_failure(Reply& reply, const fleet::Failure& failure, bool in_stream) {
   // Cancelled though there is somebody who waits for it: nothing else does that.
   if (failure.code == Code::kCancelled && !reply.gone())
     return reply.error_line(503, "the server is shutting down");
@@ -81,7 +81,8 @@ void answer_failure(Reply& reply, const fleet::Failure& failure) {
   if (!failure.plan.is_null()) more["quipu"] = {{"plan", failure.plan}, {"table", failure.table}};
   if (failure.code == Code::kCancelled) reply.note("cancelled");
   reply.error_line(status_of(failure.code),
-                   failure.code == Code::kCancelled ? "request canceled" : failure.message, more);
+                   failure.code == Code::kCancelled ? "request canceled" : failure.message, more,
+                   in_stream ? "application/json" : "application/json; charset=utf-8");
 }
 
 // Without its projectors: images are refused until runners can see, and text needs none.

@@ -58,7 +58,8 @@ void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAli
              int64_t num_ctx, std::function<void(fleet::Lease& lease)> work);
 
 // A failure of the fleet or of a runner: whole answer, or the last line of a stream.
-void answer_failure(Reply& reply, const fleet::Failure& failure);
+// in_stream: Ollama's stream would have been open already, which the type of a whole answer tells.
+void answer_failure(Reply& reply, const fleet::Failure& failure, bool in_stream = false);
 
 // What the runner renders prompts with: {"kind":"go","text":"…"}; null: the file's own Jinja template, else
 // ChatML.
