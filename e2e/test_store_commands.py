@@ -69,6 +69,17 @@ class StoreTest(CliTest):
 
 
 class Commands(StoreTest):
+    def test_plan_of_a_model(self):
+        of_file = json.loads(self.ok("plan", model(), "--num-ctx", "512", "--json"))
+        of_model = json.loads(self.ok("plan", "SMOL", "--num-ctx", "512", "--json"))  # no server is needed
+        self.assertEqual(of_model["memory"], of_file["memory"])
+        self.assertEqual(of_model["model"], "SMOL")
+        self.assert_refused(self.run_cli("plan", "nope"), 1, "model 'nope:latest' not found")
+        self.assert_refused(self.run_cli("plan", "./nope"), 1, "./nope")
+        shutil.rmtree(self.folder / "models")
+        self.assert_refused(self.run_cli("plan", "smol"), 1, "there is no file and no model 'smol'")
+        self.assertFalse((self.folder / "models").exists())
+
     def test_a_model_that_can_see_answers_texts(self):
         manifests = self.folder / "models/manifests/registry.ollama.ai/library"
         manifest = json.loads((manifests / "smol/latest").read_text())

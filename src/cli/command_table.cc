@@ -222,11 +222,14 @@ std::vector<Command> workbench_commands() {
                    .variables = {"QUIPU_THREADS", "QUIPU_ISA"},
                    .words = Words::kFiles};
   };
+  Command plan = command(
+      "plan", "MODEL|FILE", "What a model will take, category by category, before it is loaded",
+      {number_flag("num-ctx", "tokens of one sequence; default: the model's own, as far as memory allows"),
+       number_flag("parallel", "sequences at once"), kv, threads, json});
+  plan.variables.emplace_back("QUIPU_MODELS");
+  plan.words = Words::kModelsOrFiles;
   return {
-      command("plan", "FILE", "What a model will take, category by category, before it is loaded",
-              {number_flag("num-ctx",
-                           "tokens of one sequence; default: the model's own, as far as memory allows"),
-               number_flag("parallel", "sequences at once"), kv, threads, json}),
+      std::move(plan),
       command("bench", "FILE", "Speed of a model, beside what this machine can do at most",
               {number_flag("prompt", "tokens to prefill"), number_flag("gen", "tokens to decode"),
                number_flag("depth", "tokens in the cache before"),

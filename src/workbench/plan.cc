@@ -6,13 +6,14 @@
 #include "runner/memory_report.h"
 #include "workbench/command_line.h"
 #include "workbench/commands.h"
+#include "workbench/named_file.h"
 
 namespace quipu::workbench {
 
 namespace {
 
 struct Options {
-  std::string file, kv;
+  std::string subject, kv;  // a file or a model
   runner::LoadOptions load;
   bool json = false;
 };
@@ -21,16 +22,19 @@ Result<void> run(Options o) {
   gguf::guard_mappings();
   // The header is all that is read, but a file that ends early would be planned with weights it does not
   // have.
-  QUIPU_ASSIGN(const auto file, gguf::File::open(o.file));
+  QUIPU_ASSIGN(const NamedFile named, find_named_file(o.subject));
+  QUIPU_ASSIGN(const auto file, gguf::File::open(named.path));
   QUIPU_ASSIGN(const auto model, load_model(*file));
   QUIPU_ASSIGN(o.load.kv_types, runner::parse_kv_types(o.kv));
   if (o.load.n_ctx > model->n_ctx_train())
     return error(Code::kInvalidArgument, "--num-ctx {} is more than the {} tokens this model was trained for",
                  o.load.n_ctx, model->n_ctx_train());
+  if (o.load.n_ctx == 0 && named.n_ctx > 0)
+    o.load.n_ctx = std::min<int64_t>(std::max<int64_t>(named.n_ctx, 4), model->n_ctx_train());  // as it loads
   const memory::Machine machine = memory::probe_machine();
   const runner::Planned p = runner::plan_model(*file, *model, o.load, machine);
   if (o.json) {
-    nlohmann::ordered_json out = {{"model", o.file}};
+    nlohmann::ordered_json out = {{"model", o.subject}};
     out["memory"] = runner::plan_json(p);
     out["machine"] = runner::machine_json(p, machine);
     out["charge"] = memory::charge(p.plan, p.options);
@@ -39,7 +43,7 @@ Result<void> run(Options o) {
     std::cout << out.dump() << "\n";
     return {};
   }
-  std::cout << fmt::format("{} ({}, {})\nnum_ctx {}, parallel {}, KV cache {}\n", o.file,
+  std::cout << fmt::format("{} ({}, {})\nnum_ctx {}, parallel {}, KV cache {}\n", o.subject,
                            model->architecture(), quantization_name(*file), p.options.n_ctx,
                            p.options.n_parallel, runner::kv_types_name(o.load.kv_types))
             << memory::plan_table(p.plan, p.options, machine);
@@ -58,7 +62,7 @@ int plan_command(std::span<const std::string> args) {
     return finish([&] { return Result<void>(std::unexpected(defaults.error())); });
   }
   CLI::App app("What a model will take, category by category, before it is loaded", "quipu plan");
-  app.add_option("FILE", o.file, "GGUF file")->required();
+  app.add_option("MODEL|FILE", o.subject, "a model of the store, or a GGUF file")->required();
   app.add_option("--num-ctx", o.load.n_ctx,
                  "tokens of one sequence; default: the model's own, as far as memory allows")
       ->check(between(1, kMostContext));

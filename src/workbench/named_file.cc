@@ -1,0 +1,41 @@
+#include "workbench/named_file.h"
+
+#include <sys/stat.h>
+
+#include "store/layout.h"
+#include "store/model_info.h"
+#include "store/store.h"
+
+namespace quipu::workbench {
+
+namespace {
+
+bool is_there(const std::string& path) {
+  struct stat facts{};
+  return stat(path.c_str(), &facts) == 0;
+}
+
+bool is_only_a_path(const std::string& text) {
+  return text.starts_with('/') || text.starts_with("./") || text.starts_with("../") ||
+         text.ends_with(".gguf");
+}
+
+}  // namespace
+
+Result<NamedFile> find_named_file(const std::string& text) {
+  const store::Layout layout(store::default_root());
+  const auto reference = parse_model_reference(text);
+  // What is not there is left to whoever opens it; a store is read, and not made by asking for one.
+  if (is_there(text) || is_only_a_path(text)) return NamedFile{text};
+  if (!reference || !is_there(layout.manifests()))
+    return error(Code::kNotFound, "there is no file and no model '{}'", text);
+  QUIPU_ASSIGN(const auto models, store::Store::open(layout.root()));
+  QUIPU_ASSIGN(const store::ModelInfo model, store::ModelReader(*models).read(reference->name));
+  if (model.model_path.empty())
+    return error(Code::kUnsupported, "{} has no weights", model.name.short_name());
+  const auto n_ctx = model.parameters.find("num_ctx");
+  const bool says = n_ctx != model.parameters.end() && n_ctx->is_number_integer();
+  return NamedFile{model.model_path, says ? n_ctx->get<int64_t>() : 0};
+}
+
+}  // namespace quipu::workbench
