@@ -43,9 +43,9 @@ class Answer:
 
 
 class Server:
-    """One process of `quipu serve`. `environment` is added to a clean one."""
+    """One process of `quipu serve`. `environment` is added to a clean one; `before` words go in front of the command."""
 
-    def __init__(self, folder, environment=None, unix=False):
+    def __init__(self, folder, environment=None, unix=False, before=()):
         self.folder = pathlib.Path(folder)
         self.models = self.folder / "models"
         self.runtime = self.folder / "run"
@@ -57,7 +57,7 @@ class Server:
                       "QUIPU_MODELS": str(self.models)})
         clean.update(environment or {})
         self.log = open(self.log_path, "ab")
-        self.process = subprocess.Popen([program(), "serve"], env=clean, stdin=subprocess.DEVNULL, stdout=self.log,
+        self.process = subprocess.Popen([*before, program(), "serve"], env=clean, stdin=subprocess.DEVNULL, stdout=self.log,
                                         stderr=self.log)
         self.address = self._wait()
 
@@ -206,8 +206,8 @@ class ServerTest(unittest.TestCase):
         self.servers = []
 
     def server(self, **environment):
-        unix = environment.pop("unix", False)
-        s = Server(self.folder, environment, unix)
+        unix, before = environment.pop("unix", False), environment.pop("before", ())
+        s = Server(self.folder, environment, unix, before)
         self.servers.append(s)
         return s
 

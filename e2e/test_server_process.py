@@ -69,6 +69,45 @@ class Queue(ServerTest):
             self.assertEqual(read_answer(last).status, 200)
 
 
+class Connections(ServerTest):
+    def test_as_many_as_there_are_files_for(self):
+        # The soft limit is raised to the hard one, and some files are kept for models.
+        server = self.server(before=("prlimit", "--nofile=100:400"))
+        self.smol(server)
+        idle = []
+        try:
+            while len(idle) < 400:
+                idle.append(server.connect())
+                idle[-1].settimeout(0.02 if len(idle) > 150 else PATIENCE)
+                if len(idle) > 150 and self.is_refused(idle[-1]):
+                    break
+            self.assertIn(len(idle), range(150, 400))
+            # Those that are there go on being served, though a model has to be loaded for it.
+            body = json.dumps(SHORT).encode()
+            idle[0].sendall(f"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            self.assertEqual(read_answer(idle[0]).status, 200)
+        finally:
+            for s in idle:
+                s.close()
+        wait_for(lambda: self.is_served(server))
+        self.assertNotIn("cannot accept", server.log_text())
+
+    @staticmethod
+    def is_served(server):
+        try:
+            return server.request("GET", "/api/tags").status == 200
+        except OSError:  # refused, and closed before the question was there
+            return False
+
+    @staticmethod
+    def is_refused(s):
+        """Whether an answer comes though nothing was asked."""
+        try:
+            return read_answer(s).status == 503
+        except TimeoutError:
+            return False
+
+
 class End(ServerTest):
     """A signal ends it: what streams is given a second, everybody who still waits is told, and all runners are gone."""
 

@@ -1,14 +1,17 @@
 #include "server/command.h"
 
 #include <malloc.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <iostream>
 
 #include "base/environment.h"
 #include "base/log.h"
+#include "base/system_error.h"
 #include "runner/end_watch.h"
 #include "server/config.h"
 #include "server/go_json.h"
@@ -50,10 +53,21 @@ void settle_heap() {
   mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }
 
+// As many files as the system allows: each connection is one. The usual soft limit is for programs that use
+// select().
+void raise_file_limit() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == files.rlim_max) return;
+  files.rlim_cur = files.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &files) != 0)
+    spdlog::warn("the limit of open files stays as it is: {}", system_message(errno));
+}
+
 int serve_public() {
   init_log(true);
   Config config = Config::from_environment();
   log_config(config);
+  raise_file_limit();
   if (!is_loopback(config.host.endpoint) && config.api_key.empty())
     spdlog::warn(
         "ANYBODY who reaches {} can use this server and delete its models: it listens beyond this machine "

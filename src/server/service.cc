@@ -1,6 +1,7 @@
 #include "server/service.h"
 
 #include <malloc.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -30,6 +31,16 @@ constexpr int kFileThreads = 2;
 constexpr std::chrono::milliseconds kLastWords{500};
 // The values in a body take many times its size.
 constexpr size_t kLargeBody = 1 << 20;
+
+// Connections for which there are file descriptors, when every answer that may run, the runners and the store
+// have theirs.
+size_t connections_at_most(const Config& c, size_t wanted) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return wanted;
+  const uint64_t answers = static_cast<uint64_t>(c.num_parallel) * static_cast<uint64_t>(c.max_loaded);
+  const uint64_t others = std::min<uint64_t>(128 + 4 * answers, files.rlim_cur / 2);
+  return static_cast<size_t>(std::min<uint64_t>(wanted, files.rlim_cur - others));
+}
 
 http::Response plain(int status, std::string body) {
   return {.status = status, .headers = {{"Content-Type", "text/plain"}}, .body = std::move(body)};
@@ -115,6 +126,7 @@ Result<void> Service::listen() {
 
   http::ServerOptions options;
   options.max_header_bytes = 1 << 20;
+  options.max_connections = connections_at_most(c, options.max_connections);
   options.admit = [this](const http::Request& head) { return admit(head); };
   QUIPU_ASSIGN(http_,
                http::Server::listen(c.host.endpoint, options,
