@@ -83,7 +83,7 @@ int run_command_with(const char* name, std::span<const std::string> args,
   const auto arguments = parse_arguments(*command, args);
   if (!arguments) return fail(console, wrong_usage(arguments.error().message).error());
   if (arguments->help) {
-    console.out(help_page(*command));
+    console.out_page(help_page(*command));
     return finish(console);
   }
   if (const auto done = work(console, *arguments); !done) return fail(console, done.error());

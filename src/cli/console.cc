@@ -80,6 +80,14 @@ bool Console::out(std::string_view text) {
 
 bool Console::out_text(std::string_view text) { return out_terminal_ ? out(printable(text)) : out(text); }
 
+bool Console::out_page(std::string_view page) {
+  return out(out_terminal_ ? fit_page(page, columns()) : std::string(page));
+}
+
+void Console::err_page(std::string_view page) {
+  err(err_terminal_ ? fit_page(page, err_columns()) : std::string(page));
+}
+
 void Console::err(std::string_view text) { write_all(err_, text); }
 
 void Console::err_line(std::string_view text) { err(printable(text) + "\n"); }

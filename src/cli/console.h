@@ -32,6 +32,9 @@ class Console {
   bool out_text(
       std::string_view text);  // to a terminal without control characters that a model may have smuggled in
   void err(std::string_view text);
+  // A page of help, broken to the terminal's width.
+  bool out_page(std::string_view page);
+  void err_page(std::string_view page);
   // One sentence on standard error, without control characters that a file may have smuggled in.
   void err_line(std::string_view text);
   // "Error: " and the sentence on one line; where a plan does not fit (kOutOfMemory) its table stands below.

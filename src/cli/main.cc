@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "cli/command_table.h"
 #include "cli/commands.h"
+#include "cli/console.h"
 #include "cli/help_page.h"
 #include "runner/command.h"
 #include "server/command.h"
@@ -53,7 +54,11 @@ constexpr std::array kEntries = {
 };
 
 // A page that nobody received is a failure.
-int show(const std::string& page) { return std::cout << page << std::flush ? 0 : 1; }
+int show(const std::string& page) {
+  SignalWatch signals;
+  Console console(STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, signals);
+  return console.out_page(page) && console.out_error() == 0 ? 0 : 1;
+}
 
 int refuse(int code, const std::string& sentence) {
   std::cerr << "Error: " << sentence << "\n";

@@ -30,6 +30,31 @@ std::string encode_utf8(char32_t c) {
   return n > 0 ? std::string(reinterpret_cast<const char*>(bytes.data()), static_cast<size_t>(n)) : "\uFFFD";
 }
 
+std::string fit_page(std::string_view page, int columns) {
+  std::string out;
+  const auto width = static_cast<size_t>(std::max(columns, 20));
+  while (!page.empty()) {
+    std::string_view line = page.substr(0, page.find('\n'));
+    page.remove_prefix(std::min(line.size() + 1, page.size()));
+    const size_t margin = std::min(line.find_first_not_of(' '), line.size());
+    const size_t gap = line.rfind("  ");
+    size_t indent = gap != line.npos && gap >= margin ? gap + 2 : margin;
+    if (indent + 20 > width) indent = margin + 4;  // too little is left beside it
+    for (size_t first = 0; line.size() + first > width; first = indent) {
+      const size_t room = width - first;
+      size_t at = line.rfind(' ', room);
+      if (at == line.npos || (first == 0 && at < indent)) at = line.find(' ', room);
+      if (at == line.npos) break;
+      out += line.substr(0, line.find_last_not_of(' ', at) + 1);
+      out += "\n" + std::string(indent, ' ');
+      line.remove_prefix(std::min(line.find_first_not_of(' ', at), line.size()));
+    }
+    out += line;
+    out += '\n';
+  }
+  return out;
+}
+
 int rows_before_cursor(std::string_view text, int columns) {
   columns = std::max(columns, 2);
   int row = 0, column = 0;

@@ -18,6 +18,10 @@ int code_point_width(char32_t c);
 char32_t decode_utf8(std::string_view text, size_t* length);
 std::string encode_utf8(char32_t c);
 
+// A page of help with its lines broken at blanks to fit a terminal; what is broken goes on below the column
+// that the line's last part, set off by two blanks, began in.
+std::string fit_page(std::string_view page, int columns);
+
 // Rows between the first one of a text and the cursor behind it, on a terminal of that width. Tabs and
 // control characters as line editors show them: to the next multiple of 8, and as ^X.
 int rows_before_cursor(std::string_view text, int columns);

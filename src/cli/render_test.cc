@@ -98,6 +98,27 @@ TEST(WordWrap, NoLineIsLongerThanAllowed) {
   }
 }
 
+TEST(FitPage, LongLinesGoOnBelowTheirLastColumn) {
+  EXPECT_EQ(fit_page("", 40), "");
+  EXPECT_EQ(fit_page("short\n\n  --flag   help\n", 40), "short\n\n  --flag   help\n");
+  EXPECT_EQ(fit_page("  --flag   "
+                     "one two three four five six\n  --x      y\n",
+                     34),
+            "  --flag   one two three four five\n           six\n  --x      y\n");
+  EXPECT_EQ(fit_page("  --flag   "
+                     "one two three four five\n",
+                     34),
+            "  --flag   one two three four five\n");
+  EXPECT_EQ(fit_page("a sentence that is longer than its line\n", 20),
+            "a sentence that is\nlonger than its line\n");
+  EXPECT_EQ(fit_page("  --a-flag-that-is-long-itself         help of it\n", 30),
+            "  --a-flag-that-is-long-itself\n      help of it\n");
+  const std::string endless(50, 'x');
+  EXPECT_EQ(fit_page(endless + "\n", 20), endless + "\n");
+  EXPECT_EQ(fit_page("a " + endless + " b\n", 20), "a\n" + endless + "\nb\n");
+  for (int columns = -1; columns < 60; ++columns) fit_page("  a  b c\n" + endless + "   \n      \n", columns);
+}
+
 TEST(RowsBeforeCursor, AreCountedAsTerminalsWrap) {
   EXPECT_EQ(rows_before_cursor("", 10), 0);
   EXPECT_EQ(rows_before_cursor(">>> hello", 10), 0);

@@ -152,13 +152,13 @@ bool Repl::command(const std::string& line) {
 void Repl::help(const std::vector<std::string>& words) {
   const std::string topic = words.size() > 1 ? words[1] : "";
   if (topic == "set" || topic == "/set")
-    console_.err(set_help_page());
+    console_.err_page(set_help_page());
   else if (topic == "show" || topic == "/show")
-    console_.err(show_help_page());
+    console_.err_page(show_help_page());
   else if (topic == "shortcut" || topic == "shortcuts")
-    console_.err(shortcuts_help_page());
+    console_.err_page(shortcuts_help_page());
   else
-    console_.err(help_page_of_conversation());
+    console_.err_page(help_page_of_conversation());
 }
 
 void Repl::list() {

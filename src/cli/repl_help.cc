@@ -75,7 +75,7 @@ std::string parameters_help_page() {
   std::string out = "Available Parameters, each as /set parameter NAME VALUE:\n";
   for (const RunOption& o : run_options()) {
     const char* more = o.kind == OptionKind::kTexts ? " ..." : "";
-    out += fmt::format("  {:<25} {}\n", fmt::format("{} <{}>{}", o.name, kind_name(o.kind), more), o.help);
+    out += fmt::format("  {:<26} {}\n", fmt::format("{} <{}>{}", o.name, kind_name(o.kind), more), o.help);
   }
   return out + "\n";
 }

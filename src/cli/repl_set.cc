@@ -13,12 +13,12 @@ void Repl::set(const std::string& line, const std::vector<std::string>& words) {
   const std::string what = words.size() > 1 ? words[1] : "";
   const auto mode = [&] { say(fmt::format("Set '{}' mode.", what)); };
   if (what.empty()) {
-    console_.err(set_help_page());
+    console_.err_page(set_help_page());
   } else if (what == "parameter") {
     set_parameter(words);
   } else if (what == "system") {
     const std::string text = after_words(line, 2);
-    if (text.empty()) return console_.err(set_help_page());
+    if (text.empty()) return console_.err_page(set_help_page());
     pending_ = Pending::kSystem;
     if (text_.feed(text)) finish_text();
   } else if (what == "history" || what == "nohistory") {
@@ -65,7 +65,7 @@ void Repl::set_think(const std::vector<std::string>& words) {
 }
 
 void Repl::set_parameter(const std::vector<std::string>& words) {
-  if (words.size() < 4) return console_.err(parameters_help_page());
+  if (words.size() < 4) return console_.err_page(parameters_help_page());
   const auto refuse = [&](const std::string& why) {
     say(fmt::format("Couldn't set parameter: \"{}\"", why));
   };
@@ -119,7 +119,7 @@ void Repl::show(const std::string& line, const std::vector<std::string>& words) 
   const std::string what = words.size() > 1 ? words[1] : "";
   static constexpr std::array<std::string_view, 6> kKnown = {"info",       "license", "modelfile",
                                                              "parameters", "system",  "template"};
-  if (what.empty()) return console_.err(show_help_page());
+  if (what.empty()) return console_.err_page(show_help_page());
   if (std::ranges::find(kKnown, what) == kKnown.end()) return unknown(line);
 
   // What the session has set is shown with what the model has.
