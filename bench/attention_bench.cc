@@ -1,5 +1,6 @@
-// Speed of attention over a paged f16 cache: decode as GB/s of K and V read, prefill as GFLOP/s (4 per query,
-// key and dimension). Usage: attention_bench [threads]; QUIPU_ISA chooses the instruction set.
+// Speed of attention over a paged cache: decode as GB/s of K and V read, prefill as GFLOP/s (4 per query,
+// key and dimension). Usage: attention_bench [threads [f16|f32|bf16|q8_0|q4_0]];
+// QUIPU_ISA chooses the instruction set.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -30,11 +32,13 @@ std::byte* allocate(size_t bytes) {
 
 // Several layers, so that what a decode step reads is far larger than the caches, as in a model.
 struct Cache {
-  Cache(int heads, int kv_heads, int dim, int layers, int64_t tokens) : n_layers(layers) {
+  Cache(kernels::KvType type, int heads, int kv_heads, int dim, int layers, int64_t tokens)
+      : n_layers(layers) {
     shape.n_heads = heads;
     shape.n_kv_heads = kv_heads;
     shape.head_dim_k = shape.head_dim_v = dim;
-    const size_t head = static_cast<size_t>(2 * kBlockTokens * dim);
+    shape.type_k = shape.type_v = type;
+    const size_t head = static_cast<size_t>(kernels::kv_bytes_per_32(type) * dim);
     shape.k_head_bytes = shape.v_head_bytes = 2 * head;
     shape.v_offset = head;
     layer_bytes = 2 * head * static_cast<size_t>(kv_heads);
@@ -118,7 +122,7 @@ double median(std::vector<double> v) {
   return v[v.size() / 2];
 }
 
-int run(int threads) {
+int run(int threads, kernels::KvType type) {
   if (auto chosen = kernels::init(); !chosen) {
     fmt::print(stderr, "{}\n", chosen.error().message);
     return 1;
@@ -135,9 +139,10 @@ int run(int threads) {
   };
   for (const Model m : {Model{9, 3, 64}, Model{32, 8, 64}, Model{32, 8, 128}}) {
     for (int64_t tokens : {1024, 4096, 16384}) {
-      const size_t layer_bytes = static_cast<size_t>(4 * m.kv_heads * m.dim * tokens);
+      const size_t layer_bytes =
+          static_cast<size_t>(2 * kernels::kv_bytes_per_32(type) * m.kv_heads * m.dim / 32 * tokens);
       const int layers = static_cast<int>(std::clamp<size_t>((size_t{192} << 20) / layer_bytes, 1, 32));
-      const Cache cache(m.heads, m.kv_heads, m.dim, layers, tokens);
+      const Cache cache(type, m.heads, m.kv_heads, m.dim, layers, tokens);
       // Memory's speed changes with what else the machine does: each pass is compared with a read just before
       // it.
       std::vector<double> decode, share, prefill;
@@ -148,15 +153,17 @@ int run(int threads) {
         share.push_back(read / decode.back());
       }
       constexpr int64_t kRows = 256;
-      const Cache one(m.heads, m.kv_heads, m.dim, 1, tokens);
+      const Cache one(type, m.heads, m.kv_heads, m.dim, 1, tokens);
       Pass many_rows(pool, one, tokens, kRows);
       for (int i = 0; i < 7; ++i) prefill.push_back(many_rows.seconds());
       const double pairs = static_cast<double>(kRows) * (static_cast<double>(tokens) - kRows / 2.0);
       fmt::print(
-          "{:2}:{} heads of {:3}, {:5} tokens ({:3} MB): decode {:5.1f} GB/s ({:3.0f} % of a linear read), "
+          "{:2}:{} heads of {:3}, {:5} tokens ({:3} MB): decode {:5.1f} ns a key, {:5.1f} GB/s ({:3.0f} % of "
+          "a linear read), "
           "prefill of "
           "256 {:5.0f} GFLOP/s\n",
           m.heads, m.kv_heads, m.dim, tokens, cache.bytes / 1000000,
+          median(decode) * 1e9 / (static_cast<double>(tokens) * layers * m.kv_heads),
           static_cast<double>(cache.bytes) / median(decode) * 1e-9, 100 * median(share),
           4 * pairs * m.heads * m.dim / median(prefill) * 1e-9);
     }
@@ -168,5 +175,12 @@ int run(int threads) {
 }  // namespace quipu
 
 int main(int argc, char** argv) {
-  return quipu::run(argc > 1 ? std::max(1, std::atoi(argv[1])) : quipu::default_thread_count());
+  using quipu::kernels::KvType;
+  const std::string_view name = argc > 2 ? argv[2] : "f16";
+  const KvType type = name == "f32"    ? KvType::kF32
+                      : name == "bf16" ? KvType::kBf16
+                      : name == "q8_0" ? KvType::kQ8_0
+                      : name == "q4_0" ? KvType::kQ4_0
+                                       : KvType::kF16;
+  return quipu::run(argc > 1 ? std::max(1, std::atoi(argv[1])) : quipu::default_thread_count(), type);
 }

@@ -163,8 +163,8 @@ class Attention {
     t.v_offset = shape_.v_offset + head * shape_.v_head_bytes;
     t.head_dim_k = shape_.head_dim_k;
     t.head_dim_v = shape_.head_dim_v;
-    t.k_is_half = shape_.type_k == KvType::kF16;
-    t.v_is_half = shape_.type_v == KvType::kF16;
+    t.type_k = shape_.type_k;
+    t.type_v = shape_.type_v;
     t.group = group_of(shape_);
     t.n_queries = static_cast<int>(u.n_rows) * t.group;
     t.position0 = seqs_[static_cast<size_t>(u.seq)].position0 + u.row_begin;
@@ -348,10 +348,10 @@ void store_kv(ThreadPool& pool, const AttentionShape& shape, const AttentionSeq&
     // The caller owns the blocks; AttentionSeq points to them as the readers see them.
     std::byte* data = const_cast<std::byte*>(seq.blocks[block]);
     const size_t h = static_cast<size_t>(head);
-    isa.store_k(data + shape.k_offset + h * shape.k_head_bytes, shape.type_k == KvType::kF16,
+    isa.store_k(data + shape.k_offset + h * shape.k_head_bytes, shape.type_k,
                 k + row * ldk + static_cast<int64_t>(head) * shape.head_dim_k, ldk, shape.head_dim_k, lane,
                 n);
-    isa.store_v(data + shape.v_offset + h * shape.v_head_bytes, shape.type_v == KvType::kF16,
+    isa.store_v(data + shape.v_offset + h * shape.v_head_bytes, shape.type_v,
                 v + row * ldv + static_cast<int64_t>(head) * shape.head_dim_v, ldv, shape.head_dim_v, lane,
                 n);
   };

@@ -9,9 +9,11 @@
 //
 // A KV block holds 32 tokens of one layer group. Inside it, per layer and KV head (see KvLayout in
 // kv/layout.h):
-//   K  [head_dim_padded][32 tokens]                        lanes are tokens
+//   K  [head_dim_padded / 32][32 dimensions][32 tokens]    lanes are tokens
 //   V  [head_dim_padded / 32][32 tokens][32 dimensions]    lanes are dimensions
 // so everything is read linearly. head_dim_padded is head_dim rounded up to 32; the padding is zero.
+// kv_type.h has the types; k and v above are the values that they stand for, which are floats exactly (a
+// scale has 11 bits, an integer 8).
 #pragma once
 
 #include <cstddef>
@@ -19,14 +21,12 @@
 #include <span>
 
 #include "base/thread_pool.h"
+#include "kernels/kv_type.h"
 
 namespace quipu::kernels {
 
 inline constexpr int kBlockTokens = 32;   // tokens of a KV block
 inline constexpr int kPartTokens = 1024;  // a fresh running softmax starts at every multiple of this position
-
-enum class KvType : uint8_t { kF16, kF32 };
-inline constexpr int kv_elem_bytes(KvType t) { return t == KvType::kF16 ? 2 : 4; }
 
 struct AttentionShape {
   int n_heads = 0;     // query heads
@@ -53,8 +53,8 @@ struct AttentionSeq {
 
 // Writes K and V of the sequence's n_rows rows into its blocks (row0 is not added): k [n_rows, n_kv_heads *
 // head_dim_k] and v likewise (float, row strides ldk, ldv; heads already padded). Values are rounded to the
-// cache type (nearest even; f16: clamped to +-65504, NaN to 0, so that a masked token can never leak). blocks
-// of AttentionSeq are written here.
+// cache type (f16, bf16: nearest even, clamped to their largest; q8_0, q4_0: as GGUF's; NaN to 0, so that a
+// masked token can never leak). blocks of AttentionSeq are written here.
 void store_kv(ThreadPool& pool, const AttentionShape& shape, const AttentionSeq& seq, const float* k,
               int64_t ldk, const float* v, int64_t ldv);
 

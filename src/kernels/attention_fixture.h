@@ -43,6 +43,40 @@ inline float half_value(const std::byte* p, size_t i) {
   return static_cast<float>(h);
 }
 
+// What a head's group (kv_type.h) holds at a row and column; a scale is the token's.
+inline float stored_value(const std::byte* group, KvType type, size_t row, size_t column, size_t token) {
+  const std::byte* at =
+      group + static_cast<size_t>(kv_scale_bytes(type)) + row * static_cast<size_t>(kv_row_bytes(type));
+  switch (type) {
+    case KvType::kF16:
+      return half_value(at, column);
+    case KvType::kF32: {
+      float f;
+      std::memcpy(&f, at + 4 * column, 4);
+      return f;
+    }
+    case KvType::kBf16: {
+      uint16_t b;
+      std::memcpy(&b, at + 2 * column, 2);
+      return std::bit_cast<float>(static_cast<uint32_t>(b) << 16);
+    }
+    case KvType::kQ8_0:
+      return static_cast<float>(static_cast<int8_t>(at[column])) * half_value(group, token);
+    case KvType::kQ4_0:
+      break;
+  }
+  const int byte = static_cast<int>(at[column % 16]);
+  return static_cast<float>((column < 16 ? byte % 16 : byte / 16) - 8) * half_value(group, token);
+}
+inline float stored_k(const std::byte* head, KvType type, size_t dim, size_t token) {
+  return stored_value(head + dim / 32 * 32 * static_cast<size_t>(kv_bytes_per_32(type)), type, dim % 32,
+                      token % 32, token % 32);
+}
+inline float stored_v(const std::byte* head, KvType type, size_t dim, size_t token) {
+  return stored_value(head + dim / 32 * 32 * static_cast<size_t>(kv_bytes_per_32(type)), type, token % 32,
+                      dim % 32, token % 32);
+}
+
 struct Config {
   int heads, kv_heads, dim_k, dim_v;
   KvType type_k = KvType::kF16, type_v = KvType::kF16;
@@ -56,8 +90,8 @@ struct Config {
     s.head_dim_v = round_up(dim_v, 32);
     s.type_k = type_k;
     s.type_v = type_v;
-    s.k_head_bytes = static_cast<size_t>(32 * s.head_dim_k * kv_elem_bytes(type_k));
-    s.v_head_bytes = static_cast<size_t>(32 * s.head_dim_v * kv_elem_bytes(type_v));
+    s.k_head_bytes = static_cast<size_t>(s.head_dim_k * kv_bytes_per_32(type_k));
+    s.v_head_bytes = static_cast<size_t>(s.head_dim_v * kv_bytes_per_32(type_v));
     s.k_offset = 64;  // not at the start
     s.v_offset = s.k_offset + static_cast<size_t>(kv_heads) * s.k_head_bytes;
     s.window = window;

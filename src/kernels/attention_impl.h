@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/kv_type.h"
+
 namespace quipu::kernels {
 
 // A tile of queries of one sequence that read the same KV head: `group` query heads of consecutive rows.
@@ -14,8 +16,8 @@ struct QueryTile {
   size_t v_offset = 0;
   int head_dim_k = 0;
   int head_dim_v = 0;
-  bool k_is_half = true;  // f16, else f32
-  bool v_is_half = true;
+  KvType type_k = KvType::kF16;
+  KvType type_v = KvType::kF16;
   int group = 1;
   int n_queries = 0;
   int64_t position0 = 0;  // of the first row
@@ -54,8 +56,8 @@ struct AttentionTable {
 
   // Tokens [0, n) of x (row stride ldx, dim floats each) to lanes lane .. lane + n - 1 of one head of one
   // block.
-  void (*store_k)(std::byte* head, bool half, const float* x, int64_t ldx, int dim, int lane, int n);
-  void (*store_v)(std::byte* head, bool half, const float* x, int64_t ldx, int dim, int lane, int n);
+  void (*store_k)(std::byte* head, KvType type, const float* x, int64_t ldx, int dim, int lane, int n);
+  void (*store_v)(std::byte* head, KvType type, const float* x, int64_t ldx, int dim, int lane, int n);
 };
 
 inline constexpr int kWorkFloats = 16 * 32 + 64;  // scores of a register tile and a few vectors

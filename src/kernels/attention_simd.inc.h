@@ -11,15 +11,49 @@ constexpr int kColumns = 32;
 constexpr int kRowVectors = kColumns / kN;
 constexpr float kFloatMax = 0x1.fffffep127f;
 
-struct Half {
-  static constexpr int kRowBytes = 64;
-  QUIPU_INLINE static F get(const std::byte* p, int column) { return load_half(p + 2 * column); }
-};
-struct Float {
-  static constexpr int kRowBytes = 128;
-  QUIPU_INLINE static F get(const std::byte* p, int column) {
-    return load(reinterpret_cast<const float*>(p) + column);
+// The types of the cache: how a row of a group is widened to floats, before its scale.
+template <KvType kStored>
+struct Rows {
+  static constexpr int kRowBytes = kv_row_bytes(kStored);
+  static constexpr int kScaleBytes = kv_scale_bytes(kStored);
+  static constexpr int kGroupBytes = kColumns * kv_bytes_per_32(kStored);
+  static constexpr bool kScaled = kv_is_quantised(kStored);
+
+  QUIPU_INLINE static F get(const std::byte* row, int column) {
+    if constexpr (kStored == KvType::kF16) return load_half(row + 2 * column);
+    if constexpr (kStored == KvType::kF32) return load(reinterpret_cast<const float*>(row) + column);
+    if constexpr (kStored == KvType::kBf16) return load_bf16(row + 2 * column);
+    if constexpr (kStored == KvType::kQ8_0) return load_int8(row + column);
+    if constexpr (kStored == KvType::kQ4_0) return load_nibbles(row, column);
   }
+};
+using Float = Rows<KvType::kF32>;
+
+// The scales of a group: of its columns (K) or of its rows (V).
+template <class B, bool kOfColumns, int V>
+struct Scales {
+  QUIPU_INLINE Scales(const std::byte*, int) {}
+  QUIPU_INLINE F apply(F x, int, int) const { return x; }
+};
+template <class B, int V>
+  requires B::kScaled
+struct Scales<B, true, V> {
+  F s[V];
+  QUIPU_INLINE Scales(const std::byte* group, int column) {
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) s[v] = load_half(group + 2 * (column + v * kN));
+  }
+  QUIPU_INLINE F apply(F x, int, int v) const { return mul(x, s[v]); }
+};
+template <class B, int V>
+  requires B::kScaled
+struct Scales<B, false, V> {
+  float s[kColumns];
+  QUIPU_INLINE Scales(const std::byte* group, int) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kColumns; i += kN) store(s + i, load_half(group + 2 * i));
+  }
+  QUIPU_INLINE F apply(F x, int row, int) const { return mul(x, broadcast(s + row)); }
 };
 
 // Register tiles of a query tile: as few as possible, sizes differing by at most one.
@@ -38,31 +72,38 @@ QUIPU_INLINE void prefetch(const std::byte* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
 }
 
-// acc[Q][V] += a[k][q] * B[k][first column ..]; a(k, q) is the address of a float.
-template <int Q, int V, class B, bool kPrefetch, class Address>
-QUIPU_INLINE void multiply(F (&acc)[Q][V], int n_k, const std::byte* b, int column, const std::byte* next,
+// The lines of the next group that belong to row k.
+template <class B>
+QUIPU_INLINE void prefetch_row(const std::byte* next, int k) {
+  constexpr int kLines = B::kGroupBytes / 64;
+  for (int line = k * kLines / kColumns; line < (k + 1) * kLines / kColumns; ++line)
+    prefetch(next + 64 * line);
+}
+
+// acc[Q][V] += a[k][q] * B[k][first column ..] over the 32 rows k of a group; a(k, q) is the address of a
+// float.
+template <int Q, int V, class B, bool kOfColumns, bool kPrefetch, class Address>
+QUIPU_INLINE void multiply(F (&acc)[Q][V], const std::byte* group, int column, const std::byte* next,
                            Address address) {
+  const Scales<B, kOfColumns, V> scales(group, column);
 #pragma GCC unroll 2
-  for (int k = 0; k < n_k; ++k) {
-    const std::byte* row = b + static_cast<ptrdiff_t>(k) * B::kRowBytes;
-    if constexpr (kPrefetch) {
-      for (int at = 0; at < B::kRowBytes; at += 64)
-        prefetch(next + static_cast<ptrdiff_t>(k) * B::kRowBytes + at);
-    }
+  for (int k = 0; k < kColumns; ++k) {
+    const std::byte* row = group + B::kScaleBytes + k * B::kRowBytes;
+    if constexpr (kPrefetch) prefetch_row<B>(next, k);
     if constexpr (V > kTileVectors) {  // few queries: their broadcasts stay, B passes by
       F a[Q];
 #pragma GCC unroll 16
       for (int q = 0; q < Q; ++q) a[q] = broadcast(address(k, q));
 #pragma GCC unroll 16
       for (int v = 0; v < V; ++v) {
-        const F x = B::get(row, column + v * kN);
+        const F x = scales.apply(B::get(row, column + v * kN), k, v);
 #pragma GCC unroll 16
         for (int q = 0; q < Q; ++q) acc[q][v] = fma(a[q], x, acc[q][v]);
       }
     } else {
       F x[V];
 #pragma GCC unroll 16
-      for (int v = 0; v < V; ++v) x[v] = B::get(row, column + v * kN);
+      for (int v = 0; v < V; ++v) x[v] = scales.apply(B::get(row, column + v * kN), k, v);
 #pragma GCC unroll 16
       for (int q = 0; q < Q; ++q) {
         const F a = broadcast(address(k, q));
@@ -89,8 +130,12 @@ void scores(const float* packed, const std::byte* k, int head_dim, const std::by
     for (int q = 0; q < Q; ++q)
 #pragma GCC unroll 16
       for (int v = 0; v < kV; ++v) acc[q][v] = zero();
-    const auto address = [packed](int i, int q) { return packed + static_cast<ptrdiff_t>(i) * Q + q; };
-    multiply<Q, kV, B, kPrefetch>(acc, head_dim, k, column, next, address);
+    for (int d = 0; d < head_dim; d += kColumns) {
+      const float* const a = packed + static_cast<ptrdiff_t>(d) * Q;
+      const ptrdiff_t group = static_cast<ptrdiff_t>(d / kColumns) * B::kGroupBytes;
+      const auto address = [a](int i, int q) { return a + static_cast<ptrdiff_t>(i) * Q + q; };
+      multiply<Q, kV, B, true, kPrefetch>(acc, k + group, column, next + group, address);
+    }
 #pragma GCC unroll 16
     for (int q = 0; q < Q; ++q)
 #pragma GCC unroll 16
@@ -113,14 +158,14 @@ void values(const float* p, const float* c, const std::byte* v0, int head_dim, c
         for (int v = 0; v < kV; ++v) acc[q][v] = mul(load(o + q * kColumns + column + v * kN), factor);
       }
       const auto address = [p](int j, int q) { return p + q * kColumns + j; };
-      multiply<Q, kV, B, kPrefetch>(acc, kColumns, v0, column, next, address);
+      multiply<Q, kV, B, false, kPrefetch>(acc, v0, column, next, address);
 #pragma GCC unroll 16
       for (int q = 0; q < Q; ++q)
 #pragma GCC unroll 16
         for (int v = 0; v < kV; ++v) store(o + q * kColumns + column + v * kN, acc[q][v]);
     }
-    v0 += static_cast<ptrdiff_t>(kColumns) * B::kRowBytes;
-    next += static_cast<ptrdiff_t>(kColumns) * B::kRowBytes;
+    v0 += B::kGroupBytes;
+    next += B::kGroupBytes;
     o += Q * kColumns;
   }
 }
@@ -167,7 +212,8 @@ struct Step {
 // K and V as they are in memory now: in the cache's type with the next block prefetched, or already widened
 // to float.
 struct Source {
-  bool k_is_half, v_is_half, prefetch;
+  KvType k, v;
+  bool prefetch;
 };
 
 // From this many register tiles on, a block is widened to float once for all of them: then no tile is smaller
@@ -176,12 +222,45 @@ constexpr int kWidenTiles = 3;
 constexpr int kLeastWidened = (kTileQueries * (kWidenTiles - 1) + 1) / kWidenTiles;
 
 template <int Q>
+ScoresFn scores_of(KvType t) {
+  switch (t) {
+    case KvType::kF16:
+      return scores<Q, Rows<KvType::kF16>, true>;
+    case KvType::kF32:
+      return scores<Q, Rows<KvType::kF32>, true>;
+    case KvType::kBf16:
+      return scores<Q, Rows<KvType::kBf16>, true>;
+    case KvType::kQ8_0:
+      return scores<Q, Rows<KvType::kQ8_0>, true>;
+    case KvType::kQ4_0:
+      break;
+  }
+  return scores<Q, Rows<KvType::kQ4_0>, true>;
+}
+
+template <int Q>
+ValuesFn values_of(KvType t) {
+  switch (t) {
+    case KvType::kF16:
+      return values<Q, Rows<KvType::kF16>, true>;
+    case KvType::kF32:
+      return values<Q, Rows<KvType::kF32>, true>;
+    case KvType::kBf16:
+      return values<Q, Rows<KvType::kBf16>, true>;
+    case KvType::kQ8_0:
+      return values<Q, Rows<KvType::kQ8_0>, true>;
+    case KvType::kQ4_0:
+      break;
+  }
+  return values<Q, Rows<KvType::kQ4_0>, true>;
+}
+
+template <int Q>
 Step choose_step(const Source& from) {
   if constexpr (Q >= kLeastWidened) {
     if (!from.prefetch) return {scores<Q, Float, false>, softmax<Q>, values<Q, Float, false>};
   }
-  return {from.k_is_half ? scores<Q, Half, true> : scores<Q, Float, true>, softmax<Q>,
-          from.v_is_half ? values<Q, Half, true> : values<Q, Float, true>};
+  return {scores_of<Q>(from.k), softmax<Q>, values_of<Q>(from.v)};
 }
 
 Step step_of(int n_queries, const Source& from) {
@@ -245,10 +324,33 @@ void clear(const QueryTile& t, const TileState& s) {
   for (int64_t i = 0; i < n; i += kN) store(s.o + i, zero());
 }
 
-// Widens n floats' worth of one head to float.
-void widen(const std::byte* from, bool half, int64_t n, float* to) {
-  for (int64_t i = 0; i < n; i += kN)
-    store(to + i, half ? load_half(from + 2 * i) : load(reinterpret_cast<const float*>(from) + i));
+// Widens one head of `dim` dimensions to float.
+template <class B, bool kIsK>
+void widen_as(const std::byte* head, int dim, float* to) {
+  for (int d = 0; d < dim; d += kColumns, head += B::kGroupBytes) {
+    const Scales<B, kIsK, kRowVectors> scales(head, 0);
+    for (int k = 0; k < kColumns; ++k, to += kColumns) {
+      const std::byte* row = head + B::kScaleBytes + k * B::kRowBytes;
+#pragma GCC unroll 16
+      for (int v = 0; v < kRowVectors; ++v) store(to + v * kN, scales.apply(B::get(row, v * kN), k, v));
+    }
+  }
+}
+
+template <bool kIsK>
+void widen(const std::byte* head, KvType type, int dim, float* to) {
+  switch (type) {
+    case KvType::kF16:
+      return widen_as<Rows<KvType::kF16>, kIsK>(head, dim, to);
+    case KvType::kF32:
+      return widen_as<Rows<KvType::kF32>, kIsK>(head, dim, to);
+    case KvType::kBf16:
+      return widen_as<Rows<KvType::kBf16>, kIsK>(head, dim, to);
+    case KvType::kQ8_0:
+      return widen_as<Rows<KvType::kQ8_0>, kIsK>(head, dim, to);
+    case KvType::kQ4_0:
+      return widen_as<Rows<KvType::kQ4_0>, kIsK>(head, dim, to);
+  }
 }
 
 // s = -infinity outside [first, end) of each query's row.
@@ -271,7 +373,7 @@ void attend(const QueryTile& t, const float* packed, int64_t begin, int64_t end,
             float* work) {
   const Tiling tiling(t.n_queries);
   const bool widened = tiling.n_tiles >= kWidenTiles;
-  const Source source = {t.k_is_half && !widened, t.v_is_half && !widened, !widened};
+  const Source source = {t.type_k, t.type_v, !widened};
   const int small = t.n_queries / tiling.n_tiles;
   const Step steps[2] = {step_of(small, source),
                          step_of(t.n_queries % tiling.n_tiles != 0 ? small + 1 : small, source)};
@@ -289,8 +391,8 @@ void attend(const QueryTile& t, const float* packed, int64_t begin, int64_t end,
     const std::byte* const k_next = t.blocks[following] + t.k_offset;
     const std::byte* const v_next = t.blocks[following] + t.v_offset;
     if (widened) {
-      widen(k, t.k_is_half, k_elems, k_wide);
-      widen(v, t.v_is_half, v_elems, v_wide);
+      widen<true>(k, t.type_k, t.head_dim_k, k_wide);
+      widen<false>(v, t.type_v, t.head_dim_v, v_wide);
       k = reinterpret_cast<const std::byte*>(k_wide);
       v = reinterpret_cast<const std::byte*>(v_wide);
     }

@@ -31,11 +31,6 @@ void expect_same(const Sequence& a, const Sequence& b, int64_t from, const std::
 // Attention in double over what the cache holds.
 void expect_near_reference(const Config& c, const Sequence& s, int64_t from) {
   const AttentionShape shape = c.shape();
-  const auto element = [](const std::byte* p, KvType type, size_t i) {
-    float f;
-    std::memcpy(&f, p + (type == KvType::kF16 ? 0 : 4 * i), 4);
-    return type == KvType::kF16 ? half_value(p, i) : f;
-  };
   for (int64_t row = from; row < s.tokens.n_tokens; ++row) {
     for (int h = 0; h < c.heads; ++h) {
       const size_t head = static_cast<size_t>(h / (c.heads / c.kv_heads));
@@ -48,7 +43,8 @@ void expect_near_reference(const Config& c, const Sequence& s, int64_t from) {
             s.pointers[static_cast<size_t>(t / 32)] + shape.k_offset + head * shape.k_head_bytes;
         double sum = 0;
         for (int d = 0; d < shape.head_dim_k; ++d)
-          sum += static_cast<double>(q[d]) * element(k, shape.type_k, static_cast<size_t>(d * 32 + t % 32));
+          sum += static_cast<double>(q[d]) *
+                 stored_k(k, shape.type_k, static_cast<size_t>(d), static_cast<size_t>(t));
         score.push_back(sum);
         m = std::max(m, sum);
       }
@@ -59,7 +55,7 @@ void expect_near_reference(const Config& c, const Sequence& s, int64_t from) {
         l += p;
         for (int d = 0; d < shape.head_dim_v; ++d)
           o[static_cast<size_t>(d)] +=
-              p * element(v, shape.type_v, static_cast<size_t>(d / 32 * 1024 + t % 32 * 32 + d % 32));
+              p * stored_v(v, shape.type_v, static_cast<size_t>(d), static_cast<size_t>(t));
       }
       for (int d = 0; d < shape.head_dim_v; ++d)
         ASSERT_NEAR(s.out[static_cast<size_t>((row * c.heads + h) * shape.head_dim_v + d)],
@@ -75,12 +71,16 @@ std::string describe(const Config& c) {
 }
 
 std::vector<Config> configs() {
-  constexpr KvType h = KvType::kF16, f = KvType::kF32;
+  constexpr KvType h = KvType::kF16, f = KvType::kF32, b = KvType::kBf16, q8 = KvType::kQ8_0,
+                   q4 = KvType::kQ4_0;
   return {
-      {3, 3, 32, 32, h, h, 0},  {9, 3, 64, 64, h, h, 0},    {9, 3, 64, 64, f, f, 0},
-      {8, 2, 80, 80, h, h, 0},  {4, 1, 128, 128, h, h, 0},  {8, 2, 64, 64, h, h, 100},
-      {9, 3, 64, 64, f, f, 33}, {7, 1, 32, 32, h, f, 1},    {2, 1, 96, 64, f, h, 64},
-      {4, 4, 64, 64, h, h, 0},  {26, 2, 32, 32, h, h, 500}, {5, 1, 40, 48, h, h, 7},
+      {3, 3, 32, 32, h, h, 0},     {9, 3, 64, 64, h, h, 0},    {9, 3, 64, 64, f, f, 0},
+      {8, 2, 80, 80, h, h, 0},     {4, 1, 128, 128, h, h, 0},  {8, 2, 64, 64, h, h, 100},
+      {9, 3, 64, 64, f, f, 33},    {7, 1, 32, 32, h, f, 1},    {2, 1, 96, 64, f, h, 64},
+      {4, 4, 64, 64, h, h, 0},     {26, 2, 32, 32, h, h, 500}, {5, 1, 40, 48, h, h, 7},
+      {9, 3, 64, 64, b, b, 0},     {9, 3, 64, 64, q8, q8, 0},  {4, 1, 128, 128, q4, q4, 0},
+      {8, 2, 80, 40, q8, q4, 100}, {7, 7, 32, 64, q4, h, 0},   {26, 2, 64, 32, b, q8, 0},
+      {3, 1, 64, 96, f, q4, 33},
   };
 }
 

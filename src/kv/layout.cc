@@ -16,9 +16,8 @@ std::optional<size_t> checked_product(std::optional<size_t> a, std::optional<siz
 }
 
 std::optional<size_t> head_bytes(int padded, kernels::KvType type) {
-  const size_t token =
-      static_cast<size_t>(kernels::kBlockTokens) * static_cast<size_t>(kernels::kv_elem_bytes(type));
-  return checked_mul(static_cast<size_t>(padded), token);
+  // 32 tokens of padded / 32 groups.
+  return checked_mul(static_cast<size_t>(padded), static_cast<size_t>(kernels::kv_bytes_per_32(type)));
 }
 
 }  // namespace

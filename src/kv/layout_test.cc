@@ -15,6 +15,8 @@ namespace {
 using kernels::AttentionShape;
 using kernels::KvType;
 
+constexpr KvType kTypes[] = {KvType::kF16, KvType::kF32, KvType::kBf16, KvType::kQ8_0, KvType::kQ4_0};
+
 TEST(KvLayout, SizesOfAKnownModel) {
   const KvLayout layout({.n_layers = 30, .n_kv_heads = 3, .head_dim_k = 64, .head_dim_v = 64});
   EXPECT_EQ(layout.block_bytes(), 32u * 2 * 30 * 3 * (64 + 64));
@@ -23,8 +25,8 @@ TEST(KvLayout, SizesOfAKnownModel) {
 
 // Every byte belongs to at most one (layer, head, K or V), and all of them lie inside the block.
 TEST(KvLayout, PiecesDoNotOverlap) {
-  for (KvType k : {KvType::kF16, KvType::kF32}) {
-    for (KvType v : {KvType::kF16, KvType::kF32}) {
+  for (KvType k : kTypes) {
+    for (KvType v : kTypes) {
       const GroupShape shape = {3, 2, 80, 40, k, v};
       const KvLayout layout(shape);
       EXPECT_EQ(layout.padded_k(), 96);
@@ -42,8 +44,8 @@ TEST(KvLayout, PiecesDoNotOverlap) {
           const size_t at_k = s.k_offset + h * s.k_head_bytes, at_v = s.v_offset + h * s.v_head_bytes;
           EXPECT_EQ(at_k % 64, 0u);
           EXPECT_EQ(at_v % 64, 0u);
-          for (size_t i = 0; i < 32u * 96 * static_cast<size_t>(kv_elem_bytes(k)); ++i) ++used.at(at_k + i);
-          for (size_t i = 0; i < 32u * 64 * static_cast<size_t>(kv_elem_bytes(v)); ++i) ++used.at(at_v + i);
+          for (size_t i = 0; i < 96u * static_cast<size_t>(kv_bytes_per_32(k)); ++i) ++used.at(at_k + i);
+          for (size_t i = 0; i < 64u * static_cast<size_t>(kv_bytes_per_32(v)); ++i) ++used.at(at_v + i);
         }
       }
       EXPECT_EQ(*std::max_element(used.begin(), used.end()), 1);
@@ -53,8 +55,8 @@ TEST(KvLayout, PiecesDoNotOverlap) {
 
 // What is allocated is what was planned, odd head sizes and small models included.
 TEST(KvLayout, BlocksAreAsLargeAsThePlanSays) {
-  for (KvType k : {KvType::kF16, KvType::kF32})
-    for (KvType v : {KvType::kF16, KvType::kF32})
+  for (KvType k : kTypes)
+    for (KvType v : kTypes)
       for (int layers : {1, 3, 30})
         for (int heads : {1, 3, 8})
           for (const auto& [dim_k, dim_v] : {std::pair{32, 32}, {40, 80}, {128, 64}, {96, 32}}) {
@@ -63,8 +65,8 @@ TEST(KvLayout, BlocksAreAsLargeAsThePlanSays) {
             shape.groups.push_back({layers, heads, layout.padded_k(), layout.padded_v(), 0});
             memory::RuntimeOptions options;
             options.n_ctx = 32;
-            options.k_bytes_per_32 = 32 * kernels::kv_elem_bytes(k);
-            options.v_bytes_per_32 = 32 * kernels::kv_elem_bytes(v);
+            options.k_bytes_per_32 = kernels::kv_bytes_per_32(k);
+            options.v_bytes_per_32 = kernels::kv_bytes_per_32(v);
             const memory::MemoryPlan p = memory::plan(shape, options);
             EXPECT_EQ(p.kv_block_bytes, layout.block_bytes());
             EXPECT_EQ(p.kv_ceiling, layout.block_bytes());

@@ -24,8 +24,8 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
   memory::RuntimeOptions runtime;
   runtime.n_ctx = m->options_.n_ctx;
   runtime.n_parallel = options.n_sequences;
-  runtime.k_bytes_per_32 = 32 * kernels::kv_elem_bytes(options.kv_types.k);
-  runtime.v_bytes_per_32 = 32 * kernels::kv_elem_bytes(options.kv_types.v);
+  runtime.k_bytes_per_32 = kernels::kv_bytes_per_32(options.kv_types.k);
+  runtime.v_bytes_per_32 = kernels::kv_bytes_per_32(options.kv_types.v);
   m->plan_ = memory::plan(shape, runtime);
   const memory::Machine machine = memory::probe_machine();
   if (memory::fits(m->plan_, runtime, machine.budget()) == memory::Fit::kNo)

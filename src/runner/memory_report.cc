@@ -30,8 +30,8 @@ Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions
   if (file.find("tokenizer.ggml.tokens") != nullptr)
     shape.tokenizer_bytes = static_cast<uint64_t>(model.n_vocab()) * kTokenizerBytesPerToken;
   p.options.n_parallel = load.n_parallel;
-  p.options.k_bytes_per_32 = 32 * kernels::kv_elem_bytes(load.kv_types.k);
-  p.options.v_bytes_per_32 = 32 * kernels::kv_elem_bytes(load.kv_types.v);
+  p.options.k_bytes_per_32 = kernels::kv_bytes_per_32(load.kv_types.k);
+  p.options.v_bytes_per_32 = kernels::kv_bytes_per_32(load.kv_types.v);
   p.kv_type = kv_types_name(load.kv_types);
   p.free = machine.budget();
   const int64_t trained = model.n_ctx_train();

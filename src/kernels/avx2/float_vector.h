@@ -22,10 +22,34 @@ QUIPU_INLINE F load(const float* p) { return _mm256_loadu_ps(p); }
 QUIPU_INLINE F load_half(const void* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p)));
 }
+QUIPU_INLINE F load_bf16(const void* p) {
+  return _mm256_castsi256_ps(
+      _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))), 16));
+}
+QUIPU_INLINE F load_int8(const void* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))));
+}
+// Columns 0 to 15 are the low halves of 16 bytes, 16 to 31 the high ones; less 8.
+QUIPU_INLINE F load_nibbles(const void* row, int column) {
+  const __m128i bytes =
+      _mm_loadl_epi64(reinterpret_cast<const __m128i*>(static_cast<const char*>(row) + column % 16));
+  const __m128i wanted = _mm_srl_epi16(bytes, _mm_cvtsi32_si128(column < 16 ? 0 : 4));
+  const __m256i n = _mm256_cvtepu8_epi32(_mm_and_si128(wanted, _mm_set1_epi8(15)));
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(n, _mm256_set1_epi32(8)));
+}
 QUIPU_INLINE void store(float* p, F v) { _mm256_storeu_ps(p, v); }
 QUIPU_INLINE void store_half(void* p, F v) {
   _mm_storeu_si128(static_cast<__m128i*>(p),
                    _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+// To nearest even; no NaN, nothing beyond the largest bf16.
+QUIPU_INLINE void store_bf16(void* p, F v) {
+  const __m256i bits = _mm256_castps_si256(v);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+  const __m256i high = _mm256_srli_epi32(sum, 16);
+  _mm_storeu_si128(static_cast<__m128i*>(p),
+                   _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)));
 }
 QUIPU_INLINE F all(float x) { return _mm256_set1_ps(x); }
 QUIPU_INLINE F broadcast(const float* p) { return _mm256_broadcast_ss(p); }

@@ -12,10 +12,6 @@ namespace {
 // well.
 constexpr int kBatchRows = 2, kBatchTokens = 3, kRowTokens = 3;
 
-QUIPU_INLINE F load_bf16(const void* p) {
-  return _mm256_castsi256_ps(
-      _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))), 16));
-}
 
 #include "kernels/matmul_float_simd.inc.h"
 

@@ -22,10 +22,31 @@ QUIPU_INLINE F load(const float* p) { return _mm512_loadu_ps(p); }
 QUIPU_INLINE F load_half(const void* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
 }
+QUIPU_INLINE F load_bf16(const void* p) {
+  return _mm512_castsi512_ps(
+      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p))), 16));
+}
+QUIPU_INLINE F load_int8(const void* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
+}
+// Columns 0 to 15 are the low halves of 16 bytes, 16 to 31 the high ones; less 8. A permutation looks at the
+// low 4 bits of an index alone.
+QUIPU_INLINE F load_nibbles(const void* row, int column) {
+  const F values = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+  const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(row)));
+  return _mm512_permutexvar_ps(column == 0 ? bytes : _mm512_srli_epi32(bytes, 4), values);
+}
 QUIPU_INLINE void store(float* p, F v) { _mm512_storeu_ps(p, v); }
 QUIPU_INLINE void store_half(void* p, F v) {
   _mm256_storeu_si256(static_cast<__m256i*>(p),
                       _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+// To nearest even; no NaN, nothing beyond the largest bf16.
+QUIPU_INLINE void store_bf16(void* p, F v) {
+  const __m512i bits = _mm512_castps_si512(v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i sum = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(sum, 16)));
 }
 QUIPU_INLINE F all(float x) { return _mm512_set1_ps(x); }
 QUIPU_INLINE F broadcast(const float* p) { return _mm512_set1_ps(*p); }

@@ -12,11 +12,6 @@ namespace {
 // sums.
 constexpr int kBatchRows = 4, kBatchTokens = 6, kRowTokens = 6;
 
-QUIPU_INLINE F load_bf16(const void* p) {
-  return _mm512_castsi512_ps(
-      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p))), 16));
-}
-
 #include "kernels/matmul_float_simd.inc.h"
 
 }  // namespace

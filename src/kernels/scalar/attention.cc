@@ -14,6 +14,7 @@ namespace {
 constexpr int kTokens = 32;
 constexpr float kFloatMax = 0x1.fffffep127f;
 constexpr float kHalfMax = 65504.0f;
+constexpr float kBf16Max = 0x1.fep127f;
 
 float widen(uint16_t h) {
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16, exponent = (h >> 10) & 31u,
@@ -44,15 +45,56 @@ float kept(float x, float limit) {
   return x < -limit ? -limit : x > limit ? limit : x;
 }
 
-float element(const std::byte* head, bool half, int64_t i) {
-  return half ? widen(reinterpret_cast<const uint16_t*>(head)[i]) : reinterpret_cast<const float*>(head)[i];
+uint16_t narrow_bf16(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-void set_element(std::byte* head, bool half, int64_t i, float x) {
-  if (half)
-    reinterpret_cast<uint16_t*>(head)[i] = narrow(kept(x, kHalfMax));
+// One group of 32 rows and 32 columns, see kv_type.h. `of_token`: the row (V) or the column (K).
+float element(const std::byte* group, KvType type, int row, int column, int of_token) {
+  const std::byte* at = group + kv_scale_bytes(type) + row * kv_row_bytes(type);
+  const auto scale = [&] { return widen(reinterpret_cast<const uint16_t*>(group)[of_token]); };
+  switch (type) {
+    case KvType::kF16:
+      return widen(reinterpret_cast<const uint16_t*>(at)[column]);
+    case KvType::kF32:
+      return reinterpret_cast<const float*>(at)[column];
+    case KvType::kBf16:
+      return std::bit_cast<float>(static_cast<uint32_t>(reinterpret_cast<const uint16_t*>(at)[column]) << 16);
+    case KvType::kQ8_0:
+      return static_cast<float>(static_cast<int8_t>(at[column])) * scale();
+    case KvType::kQ4_0:
+      break;
+  }
+  const int byte = static_cast<int>(at[column % 16]);
+  return static_cast<float>((column < 16 ? byte & 15 : byte >> 4) - 8) * scale();
+}
+
+void set_element(std::byte* group, KvType type, int row, int column, float x) {
+  std::byte* at = group + row * kv_row_bytes(type);
+  if (type == KvType::kF16)
+    reinterpret_cast<uint16_t*>(at)[column] = narrow(kept(x, kHalfMax));
+  else if (type == KvType::kBf16)
+    reinterpret_cast<uint16_t*>(at)[column] = narrow_bf16(kept(x, kBf16Max));
   else
-    reinterpret_cast<float*>(head)[i] = kept(x, kFloatMax);
+    reinterpret_cast<float*>(at)[column] = kept(x, kFloatMax);
+}
+
+// 32 values of one token: a column of K, a row of V.
+void set_quantised(std::byte* group, KvType type, int token, bool is_k, const float* x) {
+  uint8_t q[kTokens];
+  const bool is_q8 = type == KvType::kQ8_0;
+  reinterpret_cast<uint16_t*>(group)[token] = is_q8 ? kv_round_q8(x, q) : kv_round_q4(x, q);
+  for (int i = 0; i < kTokens; ++i) {
+    const int row = is_k ? i : token, column = is_k ? token : i;
+    std::byte* at = group + kv_scale_bytes(type) + row * kv_row_bytes(type);
+    if (is_q8)
+      at[column] = static_cast<std::byte>(q[i]);
+    else if (column < 16)
+      at[column] = (at[column] & std::byte{0xF0}) | static_cast<std::byte>(q[i]);
+    else
+      at[column - 16] = (at[column - 16] & std::byte{0x0F}) | static_cast<std::byte>(q[i] << 4);
+  }
 }
 
 // See exp_constants.h.
@@ -94,12 +136,13 @@ void attend_block(const QueryTile& t, const float* q, const std::byte* block, in
                   float& l, float* o) {
   const std::byte* k = block + t.k_offset;
   const std::byte* v = block + t.v_offset;
+  const int k_group = kTokens * kv_bytes_per_32(t.type_k), v_group = kTokens * kv_bytes_per_32(t.type_v);
   float p[kTokens] = {};
   float now = m;
   for (int j = first; j < end; ++j) {
     float s = 0.0f;
     for (int d = 0; d < t.head_dim_k; ++d)
-      s = std::fma(q[d], element(k, t.k_is_half, static_cast<int64_t>(d) * kTokens + j), s);
+      s = std::fma(q[d], element(k + d / kTokens * k_group, t.type_k, d % kTokens, j, j), s);
     p[j] = s >= -kFloatMax ? (s < kFloatMax ? s : kFloatMax) : -kFloatMax;  // NaN: the smallest
     now = p[j] > now ? p[j] : now;
   }
@@ -109,8 +152,8 @@ void attend_block(const QueryTile& t, const float* q, const std::byte* block, in
   l = std::fma(l, c, tree_sum(p));
   for (int d = 0; d < t.head_dim_v; ++d) {
     float sum = o[d] * c;
-    const int64_t base = static_cast<int64_t>(d / kTokens) * kTokens * kTokens + d % kTokens;
-    for (int j = 0; j < kTokens; ++j) sum = std::fma(p[j], element(v, t.v_is_half, base + j * kTokens), sum);
+    const std::byte* group = v + d / kTokens * v_group;
+    for (int j = 0; j < kTokens; ++j) sum = std::fma(p[j], element(group, t.type_v, j, d % kTokens, j), sum);
     o[d] = sum;
   }
 }
@@ -150,18 +193,27 @@ void finish(const QueryTile& t, const TileState& s, float* out, int64_t ldo) {
           s.o[static_cast<int64_t>(i) * t.head_dim_v + d] / s.l[i] + 0.0f;
 }
 
-void store_k(std::byte* head, bool half, const float* x, int64_t ldx, int dim, int lane, int n) {
-  for (int d = 0; d < dim; ++d)
-    for (int i = 0; i < n; ++i)
-      set_element(head, half, static_cast<int64_t>(d) * kTokens + lane + i, x[i * ldx + d]);
+void store(std::byte* head, KvType type, bool is_k, const float* x, int64_t ldx, int dim, int lane, int n) {
+  for (int d = 0; d < dim; d += kTokens, head += kTokens * kv_bytes_per_32(type)) {
+    for (int i = 0; i < n; ++i) {
+      const float* from = x + i * ldx + d;
+      const int token = lane + i;
+      if (kv_is_quantised(type)) {
+        set_quantised(head, type, token, is_k, from);
+        continue;
+      }
+      for (int j = 0; j < kTokens; ++j)
+        is_k ? set_element(head, type, j, token, from[j]) : set_element(head, type, token, j, from[j]);
+    }
+  }
 }
 
-void store_v(std::byte* head, bool half, const float* x, int64_t ldx, int dim, int lane, int n) {
-  for (int i = 0; i < n; ++i)
-    for (int d = 0; d < dim; ++d)
-      set_element(head, half,
-                  static_cast<int64_t>(d / kTokens) * kTokens * kTokens + (lane + i) * kTokens + d % kTokens,
-                  x[i * ldx + d]);
+void store_k(std::byte* head, KvType type, const float* x, int64_t ldx, int dim, int lane, int n) {
+  store(head, type, true, x, ldx, dim, lane, n);
+}
+
+void store_v(std::byte* head, KvType type, const float* x, int64_t ldx, int dim, int lane, int n) {
+  store(head, type, false, x, ldx, dim, lane, n);
 }
 
 }  // namespace
