@@ -96,8 +96,14 @@ class BadInput(CliTest):
     def test_what_is_not_there_yet_is_refused(self):
         self.assert_refused(self.run_cli("run", model(), "--format", "json", "Hi"), 1, "format")
         self.assert_refused(self.run_cli("run", model(), "--think", "Hi"), 1, "does not support thinking")
-        self.assert_refused(self.run_cli("run", model(), "--kv-cache-type", "q8_0", "Hi"), 1, "q8_0")
         self.assertNotEqual(self.run_cli("run", model(), "--kv-cache-type", "bogus", "Hi").returncode, 0)
+
+    def test_types_of_the_cache(self):
+        command = ("run", model(), "--temperature", "0", "--num-predict", "20", "--raw", "The capital of France is")
+        said = {t: self.run_cli(*command, "--kv-cache-type", t) for t in ("f32", "f16", "bf16", "q8_0", "q8_0:q4_0")}
+        for kind, done in said.items():
+            self.assertEqual(done.returncode, 0, (kind, done.stderr))
+            self.assertIn("Paris", done.stdout, kind)
 
     def test_a_prompt_that_is_too_long(self):
         done = self.run_cli("run", model(), "--num-ctx", 64, "word " * 300)

@@ -138,8 +138,6 @@ class StartAndEnd(RunnerTest):
             words = flags if flags[:1] in ((), ("--model",)) else ("--model", self.path, "--socket", self.socket, *flags)
             said, status = self.first_line(*words)
             self.assertEqual((said["code"], status), ("invalid_argument", 2), flags)
-        said, status = self.first_line("--model", self.path, "--socket", self.socket, "--kv-cache-type", "q8_0")
-        self.assertEqual((said["code"], status), ("unsupported", 1))
 
     def test_a_model_that_does_not_fit_comes_with_its_plan(self):
         try:

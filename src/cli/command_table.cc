@@ -208,7 +208,8 @@ std::vector<Command> store_commands() {
 
 std::vector<Command> workbench_commands() {
   const Flag threads = number_flag("threads", "threads; default: physical cores");
-  const Flag kv = value_flag("kv-cache-type", "T", "f16, f32 or K:V", {"f16", "f32"});
+  const Flag kv = value_flag("kv-cache-type", "T", "f16, bf16, q8_0, q4_0, f32 or K:V",
+                             {"f16", "bf16", "q8_0", "q4_0", "f32"});
   const Flag json = switch_flag("json", "one JSON object");
   const Flag activations = value_flag("activations", "T", "int8, or f32 for comparison", {"int8", "f32"});
   const auto command = [](const char* name, const char* arguments, const char* summary,

@@ -8,10 +8,10 @@ namespace {
 
 using kernels::KvType;
 
-constexpr KvTypes kTypes[] = {{KvType::kF16, KvType::kF16},
-                              {KvType::kF32, KvType::kF32},
-                              {KvType::kF16, KvType::kF32},
-                              {KvType::kF32, KvType::kF16}};
+constexpr KvTypes kTypes[] = {{KvType::kF16, KvType::kF16},   {KvType::kF32, KvType::kF32},
+                              {KvType::kF16, KvType::kF32},   {KvType::kF32, KvType::kF16},
+                              {KvType::kBf16, KvType::kBf16}, {KvType::kQ8_0, KvType::kQ8_0},
+                              {KvType::kQ4_0, KvType::kQ4_0}, {KvType::kQ8_0, KvType::kQ4_0}};
 
 class EngineKvTypes : public EngineTest {
  protected:
@@ -48,6 +48,7 @@ TEST_F(EngineKvTypes, NothingIsSharedBetweenTypes) {
 }
 
 TEST_F(EngineKvTypes, AllTypesAreCountedAndGivenBack) {
+  start({.n_ctx = 1024, .n_parallel = std::ssize(kTypes)});  // as many conversations are kept
   for (const KvTypes t : kTypes) ask(tokens(100, 1), with(greedy(1), t))->wait();
   uint64_t expected = 0;
   for (const KvTypes t : kTypes) expected += 4 * block_bytes(t);

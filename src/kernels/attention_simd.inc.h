@@ -1,5 +1,5 @@
 // The body of attention.cc of the vector instruction sets: included once by each, after its float_vector.h
-// and inside its namespace's unnamed namespace.
+// and attention_rows.inc.h, inside its namespace's unnamed namespace.
 //
 // Queries go through in register tiles of Q <= kTileQueries. Per tile and block of 32 tokens:
 //   scores   s[Q][32] = packed q [head_dim][Q] x K [head_dim][32]      lanes are tokens
@@ -7,54 +7,7 @@
 //   values   o[Q][32] = o * c + p [Q][32] x V [32][32], per 32 dimensions   lanes are dimensions
 // The state of a register tile is contiguous: m[kN], l[kN], o[head_dim / 32][Q][32].
 
-constexpr int kColumns = 32;
-constexpr int kRowVectors = kColumns / kN;
 constexpr float kFloatMax = 0x1.fffffep127f;
-
-// The types of the cache: how a row of a group is widened to floats, before its scale.
-template <KvType kStored>
-struct Rows {
-  static constexpr int kRowBytes = kv_row_bytes(kStored);
-  static constexpr int kScaleBytes = kv_scale_bytes(kStored);
-  static constexpr int kGroupBytes = kColumns * kv_bytes_per_32(kStored);
-  static constexpr bool kScaled = kv_is_quantised(kStored);
-
-  QUIPU_INLINE static F get(const std::byte* row, int column) {
-    if constexpr (kStored == KvType::kF16) return load_half(row + 2 * column);
-    if constexpr (kStored == KvType::kF32) return load(reinterpret_cast<const float*>(row) + column);
-    if constexpr (kStored == KvType::kBf16) return load_bf16(row + 2 * column);
-    if constexpr (kStored == KvType::kQ8_0) return load_int8(row + column);
-    if constexpr (kStored == KvType::kQ4_0) return load_nibbles(row, column);
-  }
-};
-using Float = Rows<KvType::kF32>;
-
-// The scales of a group: of its columns (K) or of its rows (V).
-template <class B, bool kOfColumns, int V>
-struct Scales {
-  QUIPU_INLINE Scales(const std::byte*, int) {}
-  QUIPU_INLINE F apply(F x, int, int) const { return x; }
-};
-template <class B, int V>
-  requires B::kScaled
-struct Scales<B, true, V> {
-  F s[V];
-  QUIPU_INLINE Scales(const std::byte* group, int column) {
-#pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) s[v] = load_half(group + 2 * (column + v * kN));
-  }
-  QUIPU_INLINE F apply(F x, int, int v) const { return mul(x, s[v]); }
-};
-template <class B, int V>
-  requires B::kScaled
-struct Scales<B, false, V> {
-  float s[kColumns];
-  QUIPU_INLINE Scales(const std::byte* group, int) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kColumns; i += kN) store(s + i, load_half(group + 2 * i));
-  }
-  QUIPU_INLINE F apply(F x, int row, int) const { return mul(x, broadcast(s + row)); }
-};
 
 // Register tiles of a query tile: as few as possible, sizes differing by at most one.
 struct Tiling {
@@ -64,55 +17,6 @@ struct Tiling {
     return static_cast<int>(static_cast<int64_t>(n_queries) * tile / n_tiles);
   }
 };
-
-// Into L2: a block of one head is 128 lines, far more than L1 can wait for at once, and the misses that do
-// not fit stop the loads behind them. With L2 as the target decode at a depth of 4,096 reads 65 % faster
-// (attention_bench).
-QUIPU_INLINE void prefetch(const std::byte* p) {
-  _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
-}
-
-// The lines of the next group that belong to row k.
-template <class B>
-QUIPU_INLINE void prefetch_row(const std::byte* next, int k) {
-  constexpr int kLines = B::kGroupBytes / 64;
-  for (int line = k * kLines / kColumns; line < (k + 1) * kLines / kColumns; ++line)
-    prefetch(next + 64 * line);
-}
-
-// acc[Q][V] += a[k][q] * B[k][first column ..] over the 32 rows k of a group; a(k, q) is the address of a
-// float.
-template <int Q, int V, class B, bool kOfColumns, bool kPrefetch, class Address>
-QUIPU_INLINE void multiply(F (&acc)[Q][V], const std::byte* group, int column, const std::byte* next,
-                           Address address) {
-  const Scales<B, kOfColumns, V> scales(group, column);
-#pragma GCC unroll 2
-  for (int k = 0; k < kColumns; ++k) {
-    const std::byte* row = group + B::kScaleBytes + k * B::kRowBytes;
-    if constexpr (kPrefetch) prefetch_row<B>(next, k);
-    if constexpr (V > kTileVectors) {  // few queries: their broadcasts stay, B passes by
-      F a[Q];
-#pragma GCC unroll 16
-      for (int q = 0; q < Q; ++q) a[q] = broadcast(address(k, q));
-#pragma GCC unroll 16
-      for (int v = 0; v < V; ++v) {
-        const F x = scales.apply(B::get(row, column + v * kN), k, v);
-#pragma GCC unroll 16
-        for (int q = 0; q < Q; ++q) acc[q][v] = fma(a[q], x, acc[q][v]);
-      }
-    } else {
-      F x[V];
-#pragma GCC unroll 16
-      for (int v = 0; v < V; ++v) x[v] = scales.apply(B::get(row, column + v * kN), k, v);
-#pragma GCC unroll 16
-      for (int q = 0; q < Q; ++q) {
-        const F a = broadcast(address(k, q));
-#pragma GCC unroll 16
-        for (int v = 0; v < V; ++v) acc[q][v] = fma(a, x[v], acc[q][v]);
-      }
-    }
-  }
-}
 
 template <int Q>
 constexpr int tile_vectors() {
@@ -322,35 +226,6 @@ void clear(const QueryTile& t, const TileState& s) {
   }
   const int64_t n = static_cast<int64_t>(t.n_queries) * t.head_dim_v;
   for (int64_t i = 0; i < n; i += kN) store(s.o + i, zero());
-}
-
-// Widens one head of `dim` dimensions to float.
-template <class B, bool kIsK>
-void widen_as(const std::byte* head, int dim, float* to) {
-  for (int d = 0; d < dim; d += kColumns, head += B::kGroupBytes) {
-    const Scales<B, kIsK, kRowVectors> scales(head, 0);
-    for (int k = 0; k < kColumns; ++k, to += kColumns) {
-      const std::byte* row = head + B::kScaleBytes + k * B::kRowBytes;
-#pragma GCC unroll 16
-      for (int v = 0; v < kRowVectors; ++v) store(to + v * kN, scales.apply(B::get(row, v * kN), k, v));
-    }
-  }
-}
-
-template <bool kIsK>
-void widen(const std::byte* head, KvType type, int dim, float* to) {
-  switch (type) {
-    case KvType::kF16:
-      return widen_as<Rows<KvType::kF16>, kIsK>(head, dim, to);
-    case KvType::kF32:
-      return widen_as<Rows<KvType::kF32>, kIsK>(head, dim, to);
-    case KvType::kBf16:
-      return widen_as<Rows<KvType::kBf16>, kIsK>(head, dim, to);
-    case KvType::kQ8_0:
-      return widen_as<Rows<KvType::kQ8_0>, kIsK>(head, dim, to);
-    case KvType::kQ4_0:
-      return widen_as<Rows<KvType::kQ4_0>, kIsK>(head, dim, to);
-  }
 }
 
 // s = -infinity outside [first, end) of each query's row.

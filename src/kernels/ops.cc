@@ -34,6 +34,23 @@ float yarn_pair(const RopeParams& p, float turns) {
 
 }  // namespace
 
+// Sums and differences alone, each value on its own: the same bits however a compiler makes vectors of it.
+void hadamard(float* x, int64_t n, int64_t size) {
+  const float norm = 1.0f / std::sqrt(static_cast<float>(size));
+  for (float* const end = x + n; x < end; x += size) {
+    for (int64_t half = 1; half < size; half *= 2) {
+      for (int64_t i = 0; i < size; i += 2 * half) {
+        for (int64_t j = i; j < i + half; ++j) {
+          const float a = x[j], b = x[j + half];
+          x[j] = a + b;
+          x[j + half] = a - b;
+        }
+      }
+    }
+    for (int64_t i = 0; i < size; ++i) x[i] *= norm;
+  }
+}
+
 void rms_norm(const float* x, const float* w, float eps, int64_t n, float* y) {
   table().rms_norm(x, w, eps, n, y);
 }

@@ -18,6 +18,10 @@ void add(float* x, const float* y, int64_t n);                      // x += y
 void add_scaled(float* x, const float* y, float scale, int64_t n);  // x = fma(y, scale, x)
 void scale(float* x, float s, int64_t n);                           // x *= s
 
+// Multiplies every `size` consecutive values of x [n] by the orthonormal Walsh-Hadamard matrix of that size, a
+// power of two that divides n. It is its own inverse, and leaves scalar products of two vectors as they are.
+void hadamard(float* x, int64_t n, int64_t size);
+
 // Rotation angles of one position, as cos and sin per pair: tables [n_pairs] each. Spec: gguf-and-models 5.2.
 struct RopeParams {
   int n_rot = 0;  // rotated dimensions, even; pairs = n_rot / 2

@@ -239,6 +239,34 @@ TEST(Rope, NonsenseParametersAreHarmless) {
   }
 }
 
+TEST(Hadamard, IsItsOwnInverseAndKeepsProducts) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  for (int64_t size : {1, 2, 64, 128, 256}) {
+    std::vector<float> a(static_cast<size_t>(3 * size)), b(a.size());
+    for (float& x : a) x = normal(random);
+    for (float& x : b) x = normal(random);
+    const auto product = [size](const std::vector<float>& u, const std::vector<float>& v, int64_t part) {
+      double sum = 0;
+      for (int64_t i = part * size; i < (part + 1) * size; ++i)
+        sum +=
+            static_cast<double>(u[static_cast<size_t>(i)]) * static_cast<double>(v[static_cast<size_t>(i)]);
+      return sum;
+    };
+    std::vector<float> ha = a, hb = b;
+    hadamard(ha.data(), 3 * size, size);
+    hadamard(hb.data(), 3 * size, size);
+    for (int64_t part = 0; part < 3; ++part) EXPECT_NEAR(product(ha, hb, part), product(a, b, part), 1e-4);
+    // One large value is spread over all.
+    std::vector<float> spike(static_cast<size_t>(size), 0.0f);
+    spike[0] = 8.0f;
+    hadamard(spike.data(), size, size);
+    for (float x : spike) EXPECT_NEAR(x, 8.0 / std::sqrt(static_cast<double>(size)), 1e-5);
+    hadamard(ha.data(), 3 * size, size);
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(ha[i], a[i], 1e-5);
+  }
+}
+
 TEST(Ops, GoldenBits) {
   uint64_t hash = 0xcbf29ce484222325ull;
   const auto take = [&](const float* v, size_t n) {

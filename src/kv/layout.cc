@@ -22,6 +22,15 @@ std::optional<size_t> head_bytes(int padded, kernels::KvType type) {
 
 }  // namespace
 
+int rotation_of_k(int head_dim, kernels::KvType type) {
+  if (!kernels::kv_is_quantised(type) || head_dim < 1 || head_dim % 64 != 0) return 0;
+  return head_dim & -head_dim;  // the largest power of two that divides it
+}
+
+int rotation_of_v(int head_dim, kernels::KvType type) {
+  return type == kernels::KvType::kQ4_0 && head_dim > 0 && head_dim % 64 == 0 ? 64 : 0;
+}
+
 KvLayout::KvLayout(const GroupShape& shape) : shape_(shape) {
   if (shape.n_layers < 1 || shape.n_kv_heads < 1 || shape.head_dim_k < 1 || shape.head_dim_v < 1) return;
   const auto padded_k = checked_cast<int>(round_up(static_cast<size_t>(shape.head_dim_k), kPadding));

@@ -21,6 +21,13 @@ struct GroupShape {
   kernels::KvType type_v = kernels::KvType::kF16;
 };
 
+// Before K and V are rounded to few bits they are multiplied by a Walsh-Hadamard matrix (kernels::hadamard) of
+// this size; 0: they are not. It spreads what is large in one dimension over many, and costs less than what it
+// saves in precision: K with its queries for q8_0 and q4_0, V with the attention's output for q4_0. Spec:
+// gguf-and-models 8.2. head_dim: as the model has it, not padded.
+int rotation_of_k(int head_dim, kernels::KvType type);
+int rotation_of_v(int head_dim, kernels::KvType type);
+
 class KvLayout {
  public:
   // A shape with a number below 1, or too large for addresses, gives a layout whose block_bytes() is 0;

@@ -53,6 +53,18 @@ TEST(KvLayout, PiecesDoNotOverlap) {
   }
 }
 
+TEST(KvLayout, RotationsAreOfPowersOfTwo) {
+  EXPECT_EQ(rotation_of_k(64, KvType::kQ8_0), 64);
+  EXPECT_EQ(rotation_of_k(128, KvType::kQ4_0), 128);
+  EXPECT_EQ(rotation_of_k(192, KvType::kQ8_0), 64);
+  EXPECT_EQ(rotation_of_k(320, KvType::kQ8_0), 64);
+  for (int odd : {0, -64, 32, 80, 96}) EXPECT_EQ(rotation_of_k(odd, KvType::kQ8_0), 0);
+  EXPECT_EQ(rotation_of_v(128, KvType::kQ4_0), 64);
+  EXPECT_EQ(rotation_of_v(128, KvType::kQ8_0), 0);
+  EXPECT_EQ(rotation_of_v(96, KvType::kQ4_0), 0);
+  for (KvType whole : {KvType::kF16, KvType::kBf16, KvType::kF32}) EXPECT_EQ(rotation_of_k(64, whole), 0);
+}
+
 // What is allocated is what was planned, odd head sizes and small models included.
 TEST(KvLayout, BlocksAreAsLargeAsThePlanSays) {
   for (KvType k : kTypes)

@@ -117,6 +117,8 @@ class Decoder::Run {
     add_bias(l.k_bias, b_.k, b_.k_stride);
     add_bias(l.v_bias, b_.v, b_.v_stride);
     const int64_t pairs = h_.n_rot / 2;
+    const int k_rotation = kv::rotation_of_k(static_cast<int>(h_.head_dim_k), shape.type_k);
+    const int v_rotation = kv::rotation_of_v(static_cast<int>(h_.head_dim_v), shape.type_v);
     for_rows(n_rows_, [&](int64_t r) {
       float* q = b_.q + r * b_.q_stride;
       float* k = b_.k + r * b_.k_stride;
@@ -131,6 +133,13 @@ class Decoder::Run {
                                  static_cast<int>(pairs), c, s);
       }
       kernels::scale(q, h_.attention_scale, b_.q_stride);
+      // Where there is a rotation the heads are not padded.
+      if (k_rotation > 0) {
+        kernels::hadamard(q, h_.n_heads * h_.head_dim_k, k_rotation);
+        kernels::hadamard(k, h_.n_kv_heads * h_.head_dim_k, k_rotation);
+      }
+      if (v_rotation > 0)
+        kernels::hadamard(b_.v + r * b_.v_stride, h_.n_kv_heads * h_.head_dim_v, v_rotation);
     });
     std::array<kernels::AttentionSeq, 64> seqs;  // as many as fit at once; more go in rounds
     for (size_t first = 0; first < batch_.sequences.size(); first += seqs.size()) {
@@ -144,6 +153,10 @@ class Decoder::Run {
       kernels::attention(pool_, shape, std::span(seqs.data(), n), b_.q, b_.q_stride, b_.hidden,
                          b_.hidden_stride, b_.scratch);
     }
+    if (v_rotation > 0)
+      for_rows(n_rows_, [&](int64_t r) {
+        kernels::hadamard(b_.hidden + r * b_.hidden_stride, h_.n_heads * h_.head_dim_v, v_rotation);
+      });
     if (shape.head_dim_v != h_.head_dim_v)
       for_rows(n_rows_, [&](int64_t r) {
         gather_heads(b_.hidden + r * b_.hidden_stride, h_.n_heads, h_.head_dim_v, shape.head_dim_v);

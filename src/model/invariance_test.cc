@@ -72,6 +72,27 @@ TEST_P(Invariance, ChunksThreadsAndInstructionSets) {
   }
 }
 
+// With other types of the cache too; what is read back within a chunk is what was rounded.
+TEST(InvarianceOfKvTypes, ChunksThreadsAndInstructionSets) {
+  using kernels::KvType;
+  for (const char* name : {"llama-headdim", "llama-plain"}) {
+    const test::TestModel m(name);
+    const auto tokens = some_tokens(110, m.n_vocab, 23);
+    for (const KvTypes kv : {KvTypes{KvType::kBf16, KvType::kBf16},
+                             {KvType::kQ8_0, KvType::kQ8_0},
+                             {KvType::kQ4_0, KvType::kQ4_0},
+                             {KvType::kQ8_0, KvType::kQ4_0},
+                             {KvType::kF16, KvType::kQ8_0}}) {
+      const auto want = logits(m.path, tokens, {.kv = kv});
+      for (int64_t chunk : {1, 7})
+        expect_same_bits(logits(m.path, tokens, {.chunk = chunk, .threads = 2, .kv = kv}), want, name);
+      for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512})
+        if (isa <= best_isa())
+          expect_same_bits(logits(m.path, tokens, {.isa = isa, .kv = kv}), want, isa_name(isa));
+    }
+  }
+}
+
 TEST_P(Invariance, BatchedWithOthers) {
   const test::TestModel m(GetParam());
   const auto tokens = some_tokens(90, m.n_vocab, 11), other = some_tokens(90, m.n_vocab, 13);

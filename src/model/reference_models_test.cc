@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "model/local_model.h"
 #include "model/test_models.h"
@@ -82,6 +83,21 @@ TEST(KvCache, F16AgreesWithKeysAndValuesRoundedToF16) {
       test::floats(test::read_file(std::string(QUIPU_TESTDATA) + "/models/llama-headdim.kv-f16.f32"));
   EXPECT_LE(distance(logits_of(m, kF16, true), want).max, 2e-3);
   EXPECT_GT(distance(logits_of(m, kF32, true), want).max, 2e-3) << "a float32 cache must show the difference";
+}
+
+// Heads of 32 values are not rotated, so the reference's blocks are ours. In q8_0 two blocks' largest values
+// lie within two float32 ulps of where the f16 scale goes up: our keys are above, the reference's below.
+TEST(KvCache, QuantisedTypesAgreeWithKeysAndValuesRoundedToThem) {
+  const test::TestModel m("llama-headdim");
+  for (const auto& [name, type, most] :
+       {std::tuple{"q8_0", kernels::KvType::kQ8_0, 3e-3}, {"q4_0", kernels::KvType::kQ4_0, 1e-4}}) {
+    const auto want = test::floats(
+        test::read_file(std::string(QUIPU_TESTDATA) + "/models/llama-headdim.kv-" + name + ".f32"));
+    const Distance d = distance(logits_of(m, {type, type}, true), want);
+    EXPECT_LE(d.max, most) << name;
+    EXPECT_LE(d.rms, 6e-4) << name;
+    EXPECT_GT(distance(logits_of(m, kF32, true), want).max, 20 * most) << name;
+  }
 }
 
 // The tokenizers that come with these models: one that is built in, and one that is not, which must not keep

@@ -96,7 +96,7 @@ int runner_command(std::span<const std::string> args) {
   app.add_option("--parallel", o.load.n_parallel, "sequences at once")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
+  app.add_option("--kv-cache-type", o.kv, "f16, bf16, q8_0, q4_0, f32 or K:V")->capture_default_str();
   app.add_option("--threads", o.load.n_threads, "threads; default: physical cores")
       ->check(CLI::Range(0, 1024));
   std::vector<std::string> reversed(args.rbegin(), args.rend());

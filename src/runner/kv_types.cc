@@ -1,17 +1,31 @@
 #include "runner/kv_types.h"
 
+#include <utility>
+
 namespace quipu::runner {
 
 namespace {
 
-const char* name_of(kernels::KvType t) { return t == kernels::KvType::kF16 ? "f16" : "f32"; }
+using kernels::KvType;
 
-Result<kernels::KvType> parse_one(std::string_view name, std::string_view whole) {
-  if (name == "f16") return kernels::KvType::kF16;
-  if (name == "f32") return kernels::KvType::kF32;
-  if (name == "bf16" || name == "q8_0" || name == "q4_0")
-    return error(Code::kUnsupported, "the KV cache type {} is not supported yet (f16 and f32 are)", name);
-  return error(Code::kInvalidArgument, "'{}' is not a KV cache type: write f16 or f32, or K:V", whole);
+constexpr std::pair<const char*, KvType> kNames[] = {{"f16", KvType::kF16},
+                                                     {"bf16", KvType::kBf16},
+                                                     {"q8_0", KvType::kQ8_0},
+                                                     {"q4_0", KvType::kQ4_0},
+                                                     {"f32", KvType::kF32}};
+
+const char* name_of(KvType type) {
+  for (const auto& [name, t] : kNames)
+    if (t == type) return name;
+  return "?";
+}
+
+Result<KvType> parse_one(std::string_view text, std::string_view whole) {
+  for (const auto& [name, t] : kNames)
+    if (text == name) return t;
+  return error(Code::kInvalidArgument,
+               "'{}' is not a KV cache type: write f16, bf16, q8_0, q4_0 or f32, or two of them as K:V",
+               whole);
 }
 
 }  // namespace

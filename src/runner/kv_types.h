@@ -1,4 +1,4 @@
-// The names of KV cache types: "f16", "f32", or one for K and one for V, "f16:f32".
+// The names of KV cache types.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace quipu::runner {
 
-// Types that are known but not there yet are kUnsupported, everything else kInvalidArgument.
+// "q8_0", or for K and V "q8_0:q4_0". Else kInvalidArgument.
 Result<KvTypes> parse_kv_types(std::string_view text);
 
 std::string kv_types_name(KvTypes types);  // always both: "f16:f16"

@@ -99,7 +99,7 @@ TEST(RunOptions, TheCacheTypeBelongsToTheRequest) {
   EXPECT_EQ(types(R"({"kv_cache_type":null})"), "the model's");
   EXPECT_EQ(types(R"({"kv_cache_type":"f16"})"), "f16:f16");
   EXPECT_EQ(types(R"({"kv_cache_type":"f16:f32"})"), "f16:f32");
-  EXPECT_TRUE(types(R"({"kv_cache_type":"q8_0"})").starts_with("unsupported: option \"kv_cache_type\": "));
+  EXPECT_EQ(types(R"({"kv_cache_type":"q8_0"})"), "q8_0:q8_0");
   EXPECT_TRUE(types(R"({"kv_cache_type":"x"})").starts_with("invalid_argument: option \"kv_cache_type\": "));
   EXPECT_EQ(types(R"({"kv_cache_type":16})"),
             "invalid_argument: option \"kv_cache_type\" must be of type string");
@@ -128,7 +128,8 @@ TEST(KvTypesText, ReadsOneOrTwoNames) {
   EXPECT_EQ(kv_types_name(*parse_kv_types("f16:f32")), "f16:f32");
   for (const char* text : {"", ":", "f16:", ":f16", "f16:f16:f16", "F16", "f16 "})
     EXPECT_EQ(parse_kv_types(text).error().code, Code::kInvalidArgument) << text;
-  EXPECT_EQ(parse_kv_types("f16:q4_0").error().code, Code::kUnsupported);
+  EXPECT_EQ(kv_types_name(*parse_kv_types("q8_0:q4_0")), "q8_0:q4_0");
+  EXPECT_EQ(kv_types_name(*parse_kv_types("bf16")), "bf16:bf16");
 }
 
 }  // namespace

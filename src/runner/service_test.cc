@@ -88,7 +88,8 @@ TEST_F(ServiceTest, RefusesBeforeTheFirstLine) {
         R"({"prompt":"x","shift":1})", R"({"messages":[]})", R"({"prompt":"","raw":true})",
         R"({"prompt":"x","template":"{{ raise_exception('no') }}"})"})
     EXPECT_EQ(refusal("/generate", body), "400 invalid_argument") << body;
-  EXPECT_EQ(refusal("/generate", R"({"prompt":"x","options":{"kv_cache_type":"q8_0"}})"), "501 unsupported");
+  EXPECT_EQ(refusal("/generate", R"({"prompt":"x","options":{"kv_cache_type":"q5_0"}})"),
+            "400 invalid_argument");
   EXPECT_EQ(refusal("/generate", Json({{"prompt", std::string(300, 'x')}, {"truncate", false}}).dump()),
             "400 invalid_argument");
   EXPECT_EQ(refusal("/generate", "{\"a\":" + std::string(1'000'000, '[')), "400 invalid_argument");

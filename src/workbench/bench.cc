@@ -195,7 +195,7 @@ int bench_command(std::span<const std::string> args) {
       ->check(between(1, 256))
       ->capture_default_str();
   add_threads(app, o.threads);
-  app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
+  app.add_option("--kv-cache-type", o.kv, "f16, bf16, q8_0, q4_0, f32 or K:V")->capture_default_str();
   app.add_option("--repeat", o.repeat, "runs; the median counts")
       ->check(between(1, 1000))
       ->capture_default_str();

@@ -52,7 +52,7 @@ int logits_command(std::span<const std::string> args) {
   app.add_option("--tokens", o.tokens, "token ids: 1,2,3")->required();
   app.add_option("--last", o.last, "how many of the last tokens' rows to write")->capture_default_str();
   app.add_option("--num-ctx", o.n_ctx, "context length")->check(between(1, kMostContext));
-  app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
+  app.add_option("--kv-cache-type", o.kv, "f16, bf16, q8_0, q4_0, f32 or K:V")->capture_default_str();
   app.add_option("--activations", o.activations, "int8, or f32 for comparison")
       ->check(CLI::IsMember({"int8", "f32"}))
       ->capture_default_str();

@@ -160,7 +160,7 @@ int perplexity_command(std::span<const std::string> args) {
   app.add_option("--num-ctx", o.n_ctx, "tokens of a chunk")
       ->check(between(4, kMostContext))
       ->capture_default_str();
-  app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
+  app.add_option("--kv-cache-type", o.kv, "f16, bf16, q8_0, q4_0, f32 or K:V")->capture_default_str();
   app.add_option("--activations", o.activations, "int8, or f32 for comparison")
       ->check(CLI::IsMember({"int8", "f32"}))
       ->capture_default_str();

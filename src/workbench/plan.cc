@@ -69,7 +69,7 @@ int plan_command(std::span<const std::string> args) {
   app.add_option("--parallel", o.load.n_parallel, "sequences at once")
       ->check(between(1, 256))
       ->capture_default_str();
-  app.add_option("--kv-cache-type", o.kv, "f16, f32 or K:V")->capture_default_str();
+  app.add_option("--kv-cache-type", o.kv, "f16, bf16, q8_0, q4_0, f32 or K:V")->capture_default_str();
   add_threads(app, o.load.n_threads);
   app.add_flag("--json", o.json, "one JSON object");
   if (!parse(app, args, &code)) return code;

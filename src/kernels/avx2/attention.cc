@@ -5,6 +5,8 @@ namespace quipu::kernels::avx2 {
 
 namespace {
 
+#include "kernels/attention_rows.inc.h"
+// In this order.
 #include "kernels/attention_simd.inc.h"
 #include "kernels/store_kv_simd.inc.h"
 
