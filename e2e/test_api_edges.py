@@ -1,9 +1,11 @@
 """The native API beyond the recorded exchanges: what Ollama does with odd fields, paths and names, and what a request costs."""
 import hashlib
+import json
 import re
 import time
 import unittest
 
+from gguf_files import Gguf
 from server_harness import PATIENCE, ServerTest
 
 PLAIN = "application/json"
@@ -85,6 +87,37 @@ class Edges(ServerTest):
             self.refused("/api/copy", {"source": name, "destination": "x"}, 404, f'model "{name}" not found')
             self.refused("/api/copy", {"source": "smol", "destination": name}, 400, f'destination "{name}" is invalid')
         self.assertEqual([m["name"] for m in self.s.request("GET", "/api/tags").json()["models"]], ["smol:latest"])
+
+    def test_a_loaded_model_outlives_its_name(self):
+        self.s.post("/api/generate", {"model": "smol"})
+        loaded = self.s.request("GET", "/api/ps").json()["models"][0]
+        self.assertEqual(self.s.request("DELETE", "/api/delete", {"model": "smol"}).status, 200)
+        now = self.s.request("GET", "/api/ps").json()["models"][0]
+        self.assertEqual([now[k] for k in ("name", "digest", "details")], [loaded[k] for k in ("name", "digest", "details")])
+        self.assertEqual(now["details"]["parameter_size"], "134.52M")
+
+    def test_what_computes_nothing_waits_for_nobody(self):
+        self.s.stop()
+        self.s.log_path.unlink()
+        s = self.server(OLLAMA_NUM_PARALLEL="1")
+        body = json.dumps({"model": "smol", "prompt": "Count", "options": {"num_predict": -1, "num_ctx": 8192, "temperature": 1,
+                                                                          "repeat_guard": False, "seed": 1}}).encode()
+        with s.connect() as client:  # more than a minute's work
+            client.sendall(f"POST /api/generate HTTP/1.1\r\nHost: {s.host}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            self.assertTrue(client.recv(100))
+            for path, request in (("/api/generate", {}), ("/api/chat", {}), ("/api/embed", {"input": []}), ("/api/embeddings", {}),
+                                  ("/api/tokenize", {"text": "x"}), ("/api/generate", {"prompt": "x", "_debug_render_only": True}),
+                                  ("/api/chat", {"messages": [USER], "_debug_render_only": True})):
+                self.assertEqual(s.post(path, {"model": "smol", **request}).status, 200)
+            self.assertEqual(s.request("GET", "/api/ps").json()["models"][0]["quipu"]["running"], 1, "the answer is not over")
+
+    def test_a_file_that_cannot_be_loaded(self):
+        path = self.folder / "odd.gguf"
+        path.write_bytes(Gguf("oddity").bytes())
+        self.s.create("odd", path)
+        answer = self.s.post("/api/generate", {"model": "odd", "prompt": "x"})
+        self.assertEqual((answer.status, list(answer.json())), (500, ["error"]))
+        self.assertIn("'oddity' is not supported", answer.json()["error"])
 
     def test_blobs_have_one_spelling(self):
         digest = hashlib.sha256(b"new").hexdigest()

@@ -34,6 +34,8 @@ struct ModelRef {
   // The model's own run options. Of these only num_ctx is looked at, for the load: it is what a request has
   // that gives none. Options never make a loaded model load again.
   Json default_options = nullptr;
+  // For whoever lists what is loaded: how it was when it was loaded, whatever became of its name since.
+  Json details = nullptr;
 };
 
 // What every runner is started with.
@@ -120,6 +122,9 @@ struct Job {
   // as in FleetOptions. Absent: as it is, or FleetOptions::keep_alive where this job loads it.
   std::optional<std::chrono::nanoseconds> keep_alive = {};
   int64_t num_ctx = 0;  // what it will ask the runner for, to be shown; 0: the runner's
+  // It has no tokens computed (a load, a prompt that is only rendered): takes no place at the runner, and
+  // goes before those that wait for one.
+  bool light = false;
   // May wait for as long as the request lasts. Must return soon after it was cancelled. May not throw.
   std::function<void(Lease& lease)> run = {};
   // On the fleet's thread, or within submit(): must return soon. Codes: kCancelled; kUnavailable (too many

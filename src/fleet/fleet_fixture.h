@@ -162,13 +162,14 @@ class FleetTest : public testing::Test {
   }
 
   OutcomePtr submit(const ModelRef& model, Json request = Json::object(),
-                    std::optional<nanoseconds> keep_alive = {}, int64_t num_ctx = 0) {
+                    std::optional<nanoseconds> keep_alive = {}, int64_t num_ctx = 0, bool light = false) {
     const auto outcome = std::make_shared<Outcome>();
     if (request.is_null()) request = Json::object();  // {}
     Job job;
     job.model = model;
     job.keep_alive = keep_alive;
     job.num_ctx = num_ctx;
+    job.light = light;
     job.run = [this, outcome, request, name = model.name](Lease& lease) {
       {
         std::lock_guard lock(mutex_);

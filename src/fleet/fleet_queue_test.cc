@@ -37,6 +37,30 @@ TEST_F(Queue, PlacesAreGivenInOrder) {
   EXPECT_EQ(std::vector(order.begin() + 2, order.end()), (std::vector<std::string>{"2", "3", "4"}));
 }
 
+TEST_F(Queue, LightJobsTakeNoPlace) {
+  options_.n_parallel = 1;
+  const ModelRef m = model("m");
+  const OutcomePtr running = hold(m, "go");
+  ASSERT_TRUE(running->wait_running());
+  const OutcomePtr waiting = submit(m);
+  EXPECT_TRUE(submit(m, {}, {}, 0, true)->well());
+  // While one runs there is still a place for others, and only for one of them.
+  const OutcomePtr light = submit(m, {{"hold", path("light")}}, {}, 0, true);
+  ASSERT_TRUE(light->wait_running());
+  touch("go");
+  EXPECT_TRUE(running->well());
+  EXPECT_TRUE(waiting->well());
+  const OutcomePtr next = hold(m, "next");
+  ASSERT_TRUE(next->wait_running());
+  EXPECT_FALSE(submit(m)->over());
+  fleet().expire(m.model_path);
+  touch("next");
+  EXPECT_TRUE(next->well());
+  EXPECT_FALSE(light->over()) << "it keeps its model loaded";
+  touch("light");
+  EXPECT_TRUE(light->well());
+}
+
 TEST_F(Queue, TheLimitIsOverAllModels) {
   options_.max_queue = 1;
   const OutcomePtr a = submit(model("a", {{"wait_for", path("go")}}));  // in hand

@@ -19,6 +19,9 @@ using std::chrono::system_clock;
 constexpr const char* kBusy = "server busy, please try again.  maximum pending requests exceeded";
 constexpr const char* kStopping = "the server is shutting down";
 
+// Light jobs of a model at once: each has a thread.
+constexpr size_t kMostLight = 16;
+
 // Longer than this is for ever; it also keeps points in time within what they can hold.
 constexpr nanoseconds kForEver = std::chrono::hours(24 * 365 * 100);
 
@@ -81,10 +84,16 @@ void Scheduler::start_jobs(Entry& entry) {
   const auto group = groups_.find(entry.key);
   if (group == groups_.end()) return;
   Group& waiting = group->second;
-  while (!waiting.empty() && entry.accepts(waiting.front().ticket) &&
-         entry.running < static_cast<size_t>(options_.n_parallel)) {
-    Waiting next = std::move(waiting.front());
-    waiting.pop_front();
+  for (size_t i = 0; i < waiting.size() && entry.accepts(waiting[i].ticket);) {
+    const bool place = waiting[i].job.light
+                           ? entry.n_light < kMostLight
+                           : entry.running - entry.n_light < static_cast<size_t>(options_.n_parallel);
+    if (!place) {
+      ++i;
+      continue;
+    }
+    Waiting next = std::move(waiting[i]);
+    waiting.erase(waiting.begin() + static_cast<Group::difference_type>(i));
     --n_waiting_;
     start_job(entry, std::move(next));
   }
@@ -97,6 +106,7 @@ void Scheduler::start_job(Entry& entry, Waiting waiting) {
   lease->waited_ns = nanoseconds(Clock::now() - waiting.submitted).count();
   const auto keep_alive = waiting.job.keep_alive;
   const int64_t num_ctx = waiting.job.num_ctx;
+  const bool light = waiting.job.light;
   const auto job = std::make_shared<Job>(std::move(waiting.job));
   const bool started = workers_.run([this, lease, ticket, job] {
     Lease place(*lease);
@@ -109,13 +119,17 @@ void Scheduler::start_job(Entry& entry, Waiting waiting) {
   if (keep_alive) entry.keep_alive = *keep_alive;
   if (num_ctx > 0) entry.num_ctx = num_ctx;
   ++entry.running;
-  running_.emplace(ticket, Running{lease, entry.weak_from_this()});
+  entry.n_light += light ? 1 : 0;
+  running_.emplace(ticket, Running{lease, entry.weak_from_this(), light});
 }
 
 void Scheduler::finish(uint64_t ticket) {
   const auto node = running_.extract(ticket);
   if (node.empty()) return;
-  if (const EntryPtr entry = node.mapped().entry.lock()) --entry->running;
+  if (const EntryPtr entry = node.mapped().entry.lock()) {
+    --entry->running;
+    entry->n_light -= node.mapped().light ? 1 : 0;
+  }
   pump();
 }
 

@@ -79,8 +79,8 @@ class Scheduler {
     Loaded::State state = Loaded::State::kLoading;
     std::shared_ptr<Runner> runner;
     std::chrono::nanoseconds keep_alive{};
-    int64_t num_ctx = 0;  // the last job's; 0: the runner's
-    size_t running = 0;
+    int64_t num_ctx = 0;              // the last job's; 0: the runner's
+    size_t running = 0, n_light = 0;  // jobs; the light ones among them
 
     // It has to go when its jobs are done, and jobs with a later ticket than the last wait for its successor:
     bool expiring = false;  // in any case
@@ -101,6 +101,7 @@ class Scheduler {
   struct Running {
     std::shared_ptr<Lease::State> lease;
     std::weak_ptr<Entry> entry;
+    bool light = false;
   };
 
   // The load that is going on.

@@ -99,7 +99,7 @@ void expire(Service& service, const Info& model, const ReplyPtr& reply, Answer::
 void run(Service& service, const ReplyPtr& reply, Answer::Form form, const Common& c, const Info& model,
          int64_t num_ctx, Json body) {
   auto answer = std::make_shared<Answer>(reply, form, c.model, c.stream);
-  run_job(service, reply, model, c.keep_alive, num_ctx,
+  run_job(service, reply, model, c.keep_alive, num_ctx, c.render_only,
           [reply, answer, body = std::move(body), render_only = c.render_only,
            stream = c.stream](fleet::Lease& lease) {
             const int64_t load_ns = reply->elapsed_ns();
@@ -119,7 +119,7 @@ void run(Service& service, const ReplyPtr& reply, Answer::Form form, const Commo
 
 void load_only(Service& service, const ReplyPtr& reply, Answer::Form form, const Common& c, const Info& model,
                int64_t num_ctx) {
-  run_job(service, reply, model, c.keep_alive, num_ctx,
+  run_job(service, reply, model, c.keep_alive, num_ctx, true,
           [reply, form, c = c.model, stream = c.stream](fleet::Lease&) {
             Answer(reply, form, c, stream).without_words("load");
           });

@@ -70,7 +70,7 @@ void embed(Service& service, const ReplyPtr& reply, Parameter) {
 
   Json request = embed_body(in->texts, in->truncate, true, *options);
   if (in->dimensions > 0) request["dimensions"] = in->dimensions;
-  run_job(service, reply, *model, in->keep_alive, options->num_ctx,
+  run_job(service, reply, *model, in->keep_alive, options->num_ctx, in->texts.empty(),
           [reply, name = in->model, request = std::move(request)](fleet::Lease& lease) {
             const int64_t load_ns = reply->elapsed_ns();
             Json out = {{"model", name}, {"embeddings", Json::array()}};
@@ -111,7 +111,7 @@ void embeddings(Service& service, const ReplyPtr& reply, Parameter) {
   if (!options) return answer(*reply, options.error());
 
   Json request = embed_body(Json::array({in->prompt}), true, false, *options);
-  run_job(service, reply, *model, in->keep_alive, options->num_ctx,
+  run_job(service, reply, *model, in->keep_alive, options->num_ctx, in->prompt.empty(),
           [reply, empty = in->prompt.empty(), request = std::move(request)](fleet::Lease& lease) {
             if (empty) return reply->json(200, {{"embedding", Json::array()}});
             auto result = lease.runner().embed(request);
@@ -131,11 +131,12 @@ void tokenize(Service& service, const ReplyPtr& reply, Parameter) {
   if (!add_special) return reply->error(400, add_special.error().message);
   const auto model = find_model(service, *name, {});
   if (!model) return answer(*reply, model.error());
-  run_job(service, reply, *model, {}, 0, [reply, text = *text, special = *add_special](fleet::Lease& lease) {
-    const auto tokens = lease.runner().tokenize(text, special);
-    if (!tokens) return answer_failure(*reply, tokens.error());
-    reply->json(200, {{"tokens", *tokens}});
-  });
+  run_job(service, reply, *model, {}, 0, true,
+          [reply, text = *text, special = *add_special](fleet::Lease& lease) {
+            const auto tokens = lease.runner().tokenize(text, special);
+            if (!tokens) return answer_failure(*reply, tokens.error());
+            reply->json(200, {{"tokens", *tokens}});
+          });
 }
 
 void detokenize(Service& service, const ReplyPtr& reply, Parameter) {
@@ -155,7 +156,7 @@ void detokenize(Service& service, const ReplyPtr& reply, Parameter) {
     }
   const auto model = find_model(service, *name, {});
   if (!model) return answer(*reply, model.error());
-  run_job(service, reply, *model, {}, 0, [reply, tokens = std::move(tokens)](fleet::Lease& lease) {
+  run_job(service, reply, *model, {}, 0, true, [reply, tokens = std::move(tokens)](fleet::Lease& lease) {
     const auto text = lease.runner().detokenize(tokens);
     if (!text) return answer_failure(*reply, text.error());
     reply->json(200, {{"text", *text}});

@@ -91,10 +91,9 @@ void ps(Service& service, const ReplyPtr& reply, Parameter) {
   for (const fleet::Loaded& m : service.fleet().list_measured()) {
     // On its way out, with nothing left to do: to a user it is gone.
     if (m.state == fleet::Loaded::State::kStopping && m.running == 0) continue;
-    const auto info = service.read_model(m.model.name);
     Json one = {
         {"name", m.model.name}, {"model", m.model.name}, {"size", m.bytes}, {"digest", m.model.digest}};
-    one["details"] = info ? store::details_json(**info, false) : Json::object();
+    one["details"] = m.model.details;
     const int64_t expires =
         m.expires_at
             ? std::chrono::duration_cast<std::chrono::nanoseconds>(m.expires_at->time_since_epoch()).count()

@@ -4,6 +4,7 @@
 #include "modelfile/parameters.h"
 #include "server/native/answer.h"
 #include "server/service.h"
+#include "store/show.h"
 
 namespace quipu::server::native {
 
@@ -90,11 +91,12 @@ fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model)
   return {.name = service.shown_name(model),
           .digest = model.digest.hex(),
           .model_path = model.model_path,
-          .default_options = Json(model.parameters)};
+          .default_options = Json(model.parameters),
+          .details = store::details_json(model, false)};
 }
 
 void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAlive keep_alive,
-             int64_t num_ctx, std::function<void(fleet::Lease& lease)> work) {
+             int64_t num_ctx, bool light, std::function<void(fleet::Lease& lease)> work) {
   // Never without a part that belongs to it.
   if (!model->adapter_paths.empty())
     return reply->error(501, fmt::format("{} has an adapter (LoRA), and adapters are not supported yet",
@@ -106,11 +108,16 @@ void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAli
   job.model = model_ref(service, *model);
   job.keep_alive = keep_alive;
   job.num_ctx = num_ctx;
+  job.light = light;
   job.run = [reply, work = std::move(work)](fleet::Lease& lease) {
     if (lease.waited_ns() > 100'000'000) reply->note("waited");
     work(lease);
   };
-  job.fail = [reply](const fleet::Failure& failure) { answer_failure(*reply, failure); };
+  job.fail = [reply](fleet::Failure failure) {
+    // Ollama's status for a file that it cannot load: the request could not have been better.
+    if (failure.code == Code::kUnsupported) failure.code = Code::kCorrupt;
+    answer_failure(*reply, failure);
+  };
   const uint64_t ticket = service.fleet().submit(std::move(job));
   // The fleet outlives all exchanges: the server stops taking them first.
   reply->exchange()->on_gone([&fleet = service.fleet(), ticket] { fleet.cancel(ticket); });

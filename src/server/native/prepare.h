@@ -53,9 +53,9 @@ Checked<Options> merge_options(Service& service, const store::ModelInfo& model, 
 fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model);
 
 // Runs `work` at the model's runner; every failure becomes the reply's answer. The request ends when its
-// client hangs up.
+// client hangs up. Light: fleet::Job::light.
 void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAlive keep_alive,
-             int64_t num_ctx, std::function<void(fleet::Lease& lease)> work);
+             int64_t num_ctx, bool light, std::function<void(fleet::Lease& lease)> work);
 
 // A failure of the fleet or of a runner: whole answer, or the last line of a stream.
 // in_stream: Ollama's stream would have been open already, which the type of a whole answer tells.
