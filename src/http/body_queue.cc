@@ -28,10 +28,12 @@ void BodyQueue::push(std::string_view piece) {
   post_locked();
 }
 
-bool BodyQueue::full() const {
+size_t BodyQueue::pending_bytes() const {
   std::lock_guard lock(mutex_);
-  return pending_.size() >= kHalf;
+  return pending_.size();
 }
+
+bool BodyQueue::full() const { return pending_bytes() >= kHalf; }
 
 bool BodyQueue::empty() const {
   std::lock_guard lock(mutex_);

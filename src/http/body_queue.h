@@ -23,6 +23,7 @@ class BodyQueue : public std::enable_shared_from_this<BodyQueue> {
   BodyQueue(std::shared_ptr<BodySink> sink, PostWork post, std::function<void()> wake);
 
   void push(std::string_view piece);
+  size_t pending_bytes() const;
   bool full() const;     // no more should be read for now; wake() comes when that changes
   bool empty() const;    // the sink has taken everything
   bool refused() const;  // the sink wants no more; what was queued is gone

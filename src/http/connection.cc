@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <utility>
@@ -17,6 +18,8 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 using std::chrono::milliseconds;
 
+// Of one client, always: where a request is small it is not what fills the memory.
+constexpr size_t kSmall = 64 << 10;
 // How long the last answer has to reach a client that is still sending: closing earlier would destroy it on
 // its way.
 constexpr milliseconds kLingerTime{2'000};
@@ -53,7 +56,7 @@ auto Connection::guarded(F f) {
 }
 
 Connection::Connection(ConnectionContext& context, Socket socket)
-    : context_(context), socket_(std::move(socket)), timer_(context.io) {}
+    : context_(context), socket_(std::move(socket)), timer_(context.io), held_(context.held) {}
 
 Connection::~Connection() {
   if (exchange_) exchange_->detach();
@@ -95,8 +98,17 @@ void Connection::close() {
 
 // ---- input
 
+void Connection::count_held() {
+  const uint64_t bytes =
+      in_.size() + (parser_ ? parser_->held_bytes() : 0) + (queue_ ? queue_->pending_bytes() : 0);
+  held_.set(bytes);
+  if (state_ == State::kRequest && bytes > kSmall && *context_.held > context_.options.max_held_bytes)
+    fail(503, "the requests that are not answered yet fill the memory that there is for them");
+}
+
 bool Connection::input_full() const {
-  return state_ == State::kAnswering && in_.size() >= context_.options.max_header_bytes;
+  return state_ == State::kAnswering &&
+         in_.size() >= std::min<size_t>(context_.options.max_header_bytes, kSmall);
 }
 
 // The sink is behind. on_sink() goes on.
@@ -105,6 +117,7 @@ bool Connection::input_paused() const {
 }
 
 void Connection::watch() {
+  count_held();
   if (watching_ || eof_ || state_ == State::kClosed || input_paused()) return;
   if (input_full()) return watch_full_input();
   watching_ = true;
@@ -224,8 +237,7 @@ void Connection::dispatch() {
     state_ = State::kStoring;
     return clear_deadline();
   }
-  Request request = parser_->take();
-  begin_exchange(std::move(request));
+  begin_exchange();
   parser_.reset();
   call_handler();
 }
@@ -236,7 +248,7 @@ void Connection::answer_early(std::optional<Response> answer) {
   // A client that waits to be told to go on may, or may not, send the body after this answer.
   const bool uninvited = parser_->expects_continue() && !invited_ && in_.empty();
   const bool discard = rest && *rest <= kMostDiscarded && (*rest == 0 || !uninvited);
-  begin_exchange(parser_->take());
+  begin_exchange();
   if (!discard) keep_alive_ = false;
   discarding_ = discard && *rest > 0;
   if (discarding_)
@@ -251,7 +263,10 @@ void Connection::answer_early(std::optional<Response> answer) {
   }
 }
 
-void Connection::begin_exchange(Request request) {
+void Connection::begin_exchange() {
+  HeldBytes held(context_.held);
+  held.set(parser_->held_bytes());
+  Request request = parser_->take();
   keep_alive_ = parser_->keep_alive();
   encoder_.emplace(parser_->http11(), request.method == "HEAD");
   state_ = State::kAnswering;
@@ -270,9 +285,9 @@ void Connection::begin_exchange(Request request) {
       }
     });
   };
-  exchange_ =
-      std::make_shared<ExchangeState>(std::move(request), std::exchange(sink_, nullptr),
-                                      context_.options.stream_queue_bytes, std::this_thread::get_id(), wake);
+  exchange_ = std::make_shared<ExchangeState>(std::move(request), std::exchange(sink_, nullptr),
+                                              context_.options.stream_queue_bytes, std::this_thread::get_id(),
+                                              wake, std::move(held));
   drop_sink();
 }
 
@@ -369,6 +384,7 @@ void Connection::fail(int status, std::string_view sentence) {
   parser_.reset();  // the sentence may have been its own
   drop_sink();
   in_ = {};
+  held_.set(0);
   if (writing_) {
     set_deadline(context_.options.write_timeout);
   } else {

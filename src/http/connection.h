@@ -17,6 +17,7 @@
 #include "http/answer_encoder.h"
 #include "http/body_queue.h"
 #include "http/exchange_state.h"
+#include "http/held_bytes.h"
 #include "http/request_parser.h"
 #include "http/server.h"
 
@@ -31,6 +32,7 @@ struct ConnectionContext {
   const Handler& handler;
   std::span<char> scratch;  // to read into: an idle connection holds no buffer of its own
   bool stopping = false;    // no answer keeps its connection open any more
+  HeldTotal held = std::make_shared<std::atomic<uint64_t>>(0);  // bytes of requests
   std::function<void(const std::shared_ptr<Connection>&)> on_closed;
   PostWork post_work;  // to threads that may wait
 };
@@ -77,8 +79,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void drop_sink();
   void dispatch();
   void answer_early(std::optional<Response> answer);
-  void begin_exchange(Request request);
+  void begin_exchange();
   void call_handler();
+  void count_held();
   bool input_full() const;
   bool input_paused() const;
 
@@ -112,6 +115,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool eof_ = false;                       // the client has closed its sending side
   std::string in_;                         // read and not yet taken by a parser
   std::unique_ptr<RequestParser> parser_;  // of a request that has begun
+  HeldBytes held_;                         // by those two, and for the sink
   bool invited_ = false;                   // it was told to go on
   bool discarding_ = false;                // it is answered, and the rest of its body is thrown away
   std::shared_ptr<BodySink> sink_;         // of that request

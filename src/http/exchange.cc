@@ -5,8 +5,9 @@
 namespace quipu::http {
 
 ExchangeState::ExchangeState(Request request, std::shared_ptr<BodySink> sink, size_t queue_limit,
-                             std::thread::id io_thread, std::function<void()> wake)
-    : request_(std::move(request)),
+                             std::thread::id io_thread, std::function<void()> wake, HeldBytes held)
+    : held_(std::move(held)),
+      request_(std::move(request)),
       sink_(std::move(sink)),
       queue_limit_(queue_limit),
       io_thread_(io_thread),

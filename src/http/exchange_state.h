@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "http/exchange.h"
+#include "http/held_bytes.h"
 
 namespace quipu::http {
 
@@ -15,9 +16,9 @@ namespace quipu::http {
 class ExchangeState {
  public:
   // wake: tells the connection that there is something to take(); called with the lock held, from any thread,
-  // until detach().
+  // until detach(). held: the request's bytes.
   ExchangeState(Request request, std::shared_ptr<BodySink> sink, size_t queue_limit,
-                std::thread::id io_thread, std::function<void()> wake);
+                std::thread::id io_thread, std::function<void()> wake, HeldBytes held = {});
 
   const Request& request() const { return request_; }
   const std::shared_ptr<BodySink>& sink() const { return sink_; }
@@ -53,6 +54,7 @@ class ExchangeState {
   [[nodiscard]] std::function<void()> end_locked();
   void wake_locked();
 
+  const HeldBytes held_;
   const Request request_;
   const std::shared_ptr<BodySink> sink_;
   const size_t queue_limit_;

@@ -65,6 +65,52 @@ TEST_F(Limits, LargeBodies) {
   EXPECT_EQ(status_of(good.read_answer()), 200);
 }
 
+TEST_F(Limits, WhatAllRequestsTogetherMayHold) {
+  std::mutex mutex;
+  std::vector<std::shared_ptr<Exchange>> held;
+  start({.max_held_bytes = 1'000'000}, [&](const std::shared_ptr<Exchange>& e) {
+    if (e->request().target != "/hold") return e->respond({});
+    const std::lock_guard lock(mutex);
+    held.push_back(e);
+  });
+  const auto post = [](const std::string& target, size_t bytes) {
+    return fmt::format("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{}", target, bytes,
+                       std::string(bytes, 'b'));
+  };
+  const auto status = [&](const std::string& request) {
+    RawSocket client = connect();
+    client.send(request);
+    return status_of(client.read_answer());
+  };
+  EXPECT_EQ(status(post("/x", 900'000)), 200);
+  // Two that wait for their answers.
+  RawSocket first = connect(), second = connect();
+  first.send(post("/hold", 500'000));
+  second.send(post("/hold", 480'000));
+  const auto both_there = [&] {
+    const std::lock_guard lock(mutex);
+    return held.size() == 2;
+  };
+  ASSERT_TRUE(eventually(both_there));
+  // A third, its length said before or not, is too much. Small ones are taken all the same.
+  expect_refused(post("/x", 300'000), 503);
+  expect_refused("POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n493e0\r\n" +
+                     std::string(300'000, 'b') + "\r\n0\r\n\r\n",
+                 503);
+  EXPECT_EQ(status(post("/x", 60'000)), 200);
+  // An answer gives the memory back once nobody holds the request any more, and so does a client that leaves.
+  std::jthread([&] {
+    for (auto& e : held) std::exchange(e, nullptr)->respond({});
+  }).join();
+  EXPECT_EQ(status_of(first.read_answer()), 200);
+  EXPECT_EQ(status_of(second.read_answer()), 200);
+  {
+    RawSocket leaves = connect();
+    leaves.send(post("/x", 900'000).substr(0, 800'000));
+  }
+  EXPECT_TRUE(eventually([&] { return status(post("/x", 900'000)) == 200; }));
+}
+
 TEST_F(Limits, SlowHeaderAndSlowBody) {
   start({.header_timeout = milliseconds(50), .body_timeout = milliseconds(50)});
   expect_refused("GET / HT", 408);

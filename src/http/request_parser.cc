@@ -174,6 +174,9 @@ bool RequestParser::done() const { return !failed() && parser_->is_done(); }
 bool RequestParser::http11() const { return parser_->http11; }
 bool RequestParser::keep_alive() const { return parser_->keep_alive(); }
 bool RequestParser::expects_continue() const { return parser_->expects_continue; }
+uint64_t RequestParser::held_bytes() const {
+  return header_limit_ - header_left_ + parser_->request.body.size();
+}
 const Request& RequestParser::head() const { return parser_->request; }
 std::optional<uint64_t> RequestParser::rest_of_body() const {
   if (parser_->is_done()) return 0;

@@ -37,13 +37,14 @@ class RequestParser {
   bool done() const;
   bool failed() const { return status_ != 0; }
   int status() const { return status_; }                   // of failed(): what to answer
-  const std::string& problem() const { return problem_; }  // one sentence
+  const std::string& problem() const { return problem_; }  // one sentence, or empty: the status says it
 
   // What stands in the header.
   bool http11() const;
   bool keep_alive() const;
   bool expects_continue() const;
   const Request& head() const;                   // the request so far
+  uint64_t held_bytes() const;                   // of memory, for the header and the body that is kept
   std::optional<uint64_t> rest_of_body() const;  // bytes still to come, where the header says it
 
   Request take();  // after header_done(), once; the body is there after done()

@@ -17,6 +17,9 @@ namespace quipu::http {
 struct ServerOptions {
   uint32_t max_header_bytes = 64 << 10;  // of a request: above, 431
   uint64_t max_body_bytes = 64 << 20;    // of a body that is kept, unless admit says otherwise: above, 413
+  // Of all requests that are coming in or not answered yet, together. Above, larger ones are answered with
+  // 503; those of less than 64 KiB are always taken.
+  uint64_t max_held_bytes = 512 << 20;
   // More are answered with 503 and closed. Each needs a file descriptor.
   size_t max_connections = 8192;
   // What one slow reader can make the server hold; hours of an answer's text.
