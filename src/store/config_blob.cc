@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/go_json.h"
+#include "store/stored_json.h"
 
 namespace quipu::store {
 
@@ -45,7 +46,7 @@ Result<void> read(const json& object, const char* key, uint64_t& to) {
 }  // namespace
 
 Result<ConfigBlob> parse_config(std::string_view bytes) {
-  const json root = json::parse(bytes, nullptr, false);
+  const json root = parse_stored_json(bytes);
   if (!root.is_object()) return error(Code::kCorrupt, "bad config: it is no JSON object");
   ConfigBlob config;
   QUIPU_TRY(read(root, "model_format", config.model_format));

@@ -12,6 +12,7 @@
 #include "store/gguf_rewrite.h"
 #include "store/layer_list.h"
 #include "store/quantize.h"
+#include "store/stored_json.h"
 
 namespace quipu::store {
 
@@ -245,7 +246,7 @@ class Creator {
       } else {
         QUIPU_ASSIGN(text, store_.read_blob(planned.layer.digest, kMostTextBytes));
       }
-      const json existing = json::parse(text, nullptr, false);
+      const json existing = parse_stored_json(text);
       if (!existing.is_object() && !existing.is_null())
         return error(Code::kCorrupt, "the base model's parameters cannot be read");
       for (const auto& [key, value] : existing.items())

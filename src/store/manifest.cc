@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/go_json.h"
+#include "store/stored_json.h"
 
 namespace quipu::store {
 
@@ -57,7 +58,7 @@ uint64_t Manifest::total_bytes() const {
 }
 
 Result<Manifest> parse_manifest(std::string_view bytes) {
-  const json root = json::parse(bytes, nullptr, false);
+  const json root = parse_stored_json(bytes);
   if (!root.is_object()) return corrupt("it is no JSON object");
   if (root.contains("manifests"))
     return error(Code::kUnsupported, "bad manifest: lists of manifests are not supported");

@@ -4,6 +4,7 @@
 
 #include "base/environment.h"
 #include "base/log.h"
+#include "store/stored_json.h"
 #include "store/template_features.h"
 
 namespace quipu::store {
@@ -88,10 +89,24 @@ std::vector<std::string> find_capabilities(const ModelInfo& info) {
 }
 
 Result<json> parse_json_layer(const std::string& bytes, std::string_view what, json::value_t type) {
-  json value = json::parse(bytes, nullptr, false);
+  json value = parse_stored_json(bytes);
   if (value.is_null()) return json(type);
   if (value.type() != type) return error(Code::kCorrupt, "the {} layer is not what it should be", what);
   return value;
+}
+
+// Whoever uses them relies on a role and a content, both texts.
+Result<json> parse_messages(const std::string& bytes) {
+  QUIPU_ASSIGN(json messages, parse_json_layer(bytes, "messages", json::value_t::array));
+  for (json& message : messages) {
+    if (!message.is_object()) return error(Code::kCorrupt, "the messages layer holds what is no message");
+    for (const char* key : {"role", "content"}) {
+      json& text = message[key];
+      if (text.is_null()) text = "";
+      if (!text.is_string()) return error(Code::kCorrupt, "in the messages layer a {} is no text", key);
+    }
+  }
+  return messages;
 }
 
 }  // namespace
@@ -180,7 +195,7 @@ Result<void> ModelReader::read_texts(const Layer& layer, ModelInfo& info) const 
     QUIPU_ASSIGN(info.parameters, parse_json_layer(text, "params", json::value_t::object));
   } else if (type == media::kMessages) {
     QUIPU_ASSIGN(const std::string text, blob_text(layer.digest));
-    QUIPU_ASSIGN(info.messages, parse_json_layer(text, "messages", json::value_t::array));
+    QUIPU_ASSIGN(info.messages, parse_messages(text));
   }
   return {};
 }

@@ -20,14 +20,8 @@ Json or_null(const std::vector<std::string>& list) { return list.empty() ? Json(
 // role and content of each stored message, in that order.
 Json messages_json(const ModelInfo& info) {
   Json messages = Json::array();
-  for (const nlohmann::json& message : info.messages) {
-    if (!message.is_object()) continue;
-    const auto text = [&](const char* key) {
-      const auto it = message.find(key);
-      return it != message.end() && it->is_string() ? it->get<std::string>() : std::string();
-    };
-    messages.push_back(Json{{"role", text("role")}, {"content", text("content")}});
-  }
+  for (const nlohmann::json& message : info.messages)
+    messages.push_back(Json{{"role", message.at("role")}, {"content", message.at("content")}});
   return messages;
 }
 

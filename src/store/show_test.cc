@@ -191,6 +191,22 @@ TEST_F(Show, AModelThatIsNotThere) {
   EXPECT_EQ(reader.read(named("t")).error().code, Code::kIo);
 }
 
+TEST_F(Show, StoredMessagesHaveARoleAndAContent) {
+  ModelReader reader(*store_);
+  const auto read = [&](const std::string& messages) {
+    write_model("m", {layer(media::kMessages, messages)});
+    return reader.read(named("m"));
+  };
+  EXPECT_EQ(go_json(read(R"([{"role":"user","content":"x","images":["aA=="]},{"content":null}])")->messages),
+            R"([{"content":"x","images":["aA=="],"role":"user"},{"content":"","role":""}])");
+  EXPECT_EQ(go_json(read("null")->messages), "[]");
+  for (const std::string& bad : std::vector<std::string>{
+           R"(["x"])", R"([null])", R"([[]])", R"([{"role":1}])", R"([{"role":"user","content":["x"]}])",
+           R"({})", "[", "",
+           "[{\"role\":\"user\",\"x\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}]"})
+    EXPECT_EQ(read(bad).error().code, Code::kCorrupt) << bad.substr(0, 60);
+}
+
 TEST_F(Show, Tags) {
   EXPECT_EQ(go_json(tags_json(*store_, *std::make_unique<ModelReader>(*store_))), R"({"models":[]})");
   base("emb", {.architecture = "bert", .pooling = true});
