@@ -64,6 +64,30 @@ class JsonMessage final : public spdlog::custom_flag_formatter {
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<JsonMessage>(); }
 };
 
+// The message on one line, without what a terminal would obey: a name that a stranger chose can forge no line
+// of the log.
+class TextMessage final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    for (const char c : std::string_view(message.payload.data(), message.payload.size())) {
+      if (c == '\n')
+        out.append(std::string_view("\\n"));
+      else if (const auto byte = static_cast<unsigned char>(c); byte < 0x20 || byte == 0x7f)
+        out.append(fmt::format("\\x{:02x}", byte));
+      else
+        out.push_back(c);
+    }
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<TextMessage>(); }
+};
+
+std::unique_ptr<spdlog::formatter> text_formatter() {
+  auto f = std::make_unique<spdlog::pattern_formatter>();
+  f->add_flag<TextMessage>('*');
+  f->set_pattern("%Y-%m-%dT%H:%M:%S.%e %L %*");
+  return f;
+}
+
 std::unique_ptr<spdlog::formatter> json_formatter() {
   auto f = std::make_unique<spdlog::pattern_formatter>();
   f->add_flag<JsonMessage>('*');
@@ -80,7 +104,7 @@ void init_log(bool verbose) {
   if (format && format->value == "json")
     logger->set_formatter(json_formatter());
   else
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %L %v");
+    logger->set_formatter(text_formatter());
   logger->set_level(wanted_level(verbose));
   spdlog::set_default_logger(logger);
   if (format && format->value != "json" && format->value != "text")

@@ -51,6 +51,13 @@ TEST_F(Log, TextIsOneLine) {
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
 }
 
+TEST_F(Log, TextIsOneLineWhateverTheMessageSays) {
+  const std::string line =
+      logged([] { spdlog::warn("a\r\n2026-01-01T00:00:00.000 I forged\x1b[2J\x7f \u00e9\t\xff"); });
+  EXPECT_TRUE(line.ends_with(" W a\\x0d\\n2026-01-01T00:00:00.000 I forged\\x1b[2J\\x7f \u00e9\\x09\xff\n"))
+      << line;
+}
+
 TEST_F(Log, JsonIsJsonWhateverTheMessageSays) {
   setenv("QUIPU_LOG_FORMAT", "json", 1);
   const std::pair<std::string, std::string> messages[] = {

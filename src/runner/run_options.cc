@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 
-#include "base/log.h"
 #include "runner/kv_types.h"
 
 namespace quipu::runner {
@@ -107,14 +106,6 @@ Result<void> read_one(std::string_view name, const Json& v, GenerateOptions& o, 
 }
 
 }  // namespace
-
-void UnknownOptions::warn(std::string_view name) {
-  constexpr size_t kMost = 100;  // names; after that somebody is making them up
-  const std::lock_guard lock(mutex_);
-  if (names_.size() == kMost || names_.contains(name)) return;
-  names_.emplace(name);
-  spdlog::warn("invalid option provided: {}", name);
-}
 
 Result<void> read_options(const Json& options, GenerateOptions& o, UnknownOptions& unknown) {
   if (options.is_null()) return {};

@@ -181,6 +181,12 @@ Fields Fields::inside(const Json& value, std::string_view name) const {
   return {value, type_, fmt::format("{}{}.", path_, name)};
 }
 
+nlohmann::json as_map(const Json& object) {
+  nlohmann::json out = nlohmann::json::object();
+  for (const auto& [key, value] : object.get_ref<const Json::object_t&>()) out[key] = value;
+  return out;
+}
+
 std::unexpected<Error> Fields::wrong_type(const Json& value, std::string_view name,
                                           std::string_view go_type) const {
   return error(Code::kInvalidArgument, "json: cannot unmarshal {} into Go struct field {}.{}{} of type {}",

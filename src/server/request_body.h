@@ -24,6 +24,9 @@ Result<Json> parse_first_value(std::string_view text);
 // A member by its name, whatever its case; null when there is none or it is null.
 const Json* find_member(const Json& object, std::string_view name);
 
+// The object's members by name; the last of several wins, as in Go's maps.
+nlohmann::json as_map(const Json& object);
+
 // The fields of one object. `type` is its name in error messages ("GenerateRequest"); `path` stands in front
 // of fields' names there ("messages.").
 //

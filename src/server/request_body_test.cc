@@ -54,6 +54,12 @@ TEST(RequestBody, KeysWithoutCaseAndTheLastOfSeveral) {
   EXPECT_EQ(*f.flag("stream", true), true);
 }
 
+TEST(RequestBody, InMapsTooTheLastOfSeveralCounts) {
+  const auto v = parse_object(R"({"b":1,"a":[1],"B":2,"b":null,"a":"x"})", "T");
+  ASSERT_TRUE(v);
+  EXPECT_EQ(as_map(*v).dump(), R"({"B":2,"a":"x","b":null})");
+}
+
 TEST(RequestBody, WrongTypesInGosWords) {
   const auto v = parse_object(R"({"a":5,"b":"x","c":[1],"d":{},"e":true,"f":1.5})", "T");
   ASSERT_TRUE(v);

@@ -259,11 +259,18 @@ void Service::take(std::shared_ptr<http::Exchange> exchange) {
   const auto found = routes_.find(exchange->request().method, target.path);
   const auto* match = std::get_if<Router<Route>::Match>(&found);
   if (match == nullptr) return;  // refuse() has said so
-  if (recorder_) recorder_->record(target.path, exchange->request().body);
+  // Writes a file, so never here.
+  const auto record = [this, path = target.path](const http::Exchange& e) {
+    if (recorder_) recorder_->record(path, e.request().body);
+  };
   auto reply = std::make_shared<Reply>(std::move(exchange), std::move(target.path), std::move(headers));
   const Route route = match->handler;
-  if (route.where == Where::kHere) return route.handle(*this, reply, match->parameter);
-  requests_->post([this, route, reply, parameter = match->parameter] {
+  if (route.where == Where::kHere) {
+    if (recorder_) requests_->post([record, e = reply->exchange()] { record(*e); });
+    return route.handle(*this, reply, match->parameter);
+  }
+  requests_->post([this, route, reply, record, parameter = match->parameter] {
+    record(*reply->exchange());
     if (reply->gone()) return;
     const bool large = reply->request().body.size() > kLargeBody;
     try {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/unknown_options.h"
 #include "fleet/fleet.h"
 #include "http/server.h"
 #include "server/access.h"
@@ -51,6 +52,7 @@ class Service {
   }
   fleet::Fleet& fleet() { return *fleet_; }
   WorkPool& files() { return *files_; }  // long work with files: create
+  UnknownOptions& unknown_options() { return unknown_options_; }
 
  private:
   // Where a handler runs: on the server's thread (what answers at once) or on a thread that may wait.
@@ -77,6 +79,7 @@ class Service {
   std::shared_ptr<const store::ModelInfo> only_model_;
   std::string only_name_;
   std::unique_ptr<store::ModelReader> models_;
+  UnknownOptions unknown_options_;
   std::unique_ptr<fleet::Fleet> fleet_;
   std::unique_ptr<WorkPool> requests_, files_;
   std::unique_ptr<http::Server> http_;

@@ -1,6 +1,9 @@
 #include "server/work_pool.h"
 
+#include <exception>
 #include <utility>
+
+#include "base/log.h"
 
 namespace quipu::server {
 
@@ -16,6 +19,7 @@ WorkPool::~WorkPool() {
     dropped.swap(waiting_);
   }
   changed_.notify_all();
+  dropped.clear();  // whoever waits for it need not wait for what runs
   for (std::thread& t : threads_) t.join();
 }
 
@@ -36,7 +40,11 @@ void WorkPool::loop() {
     std::function<void()> work = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();
-    work();
+    try {
+      work();
+    } catch (const std::exception& e) {
+      spdlog::error("a request's work threw: {}", e.what());
+    }
     work = nullptr;
     lock.lock();
   }

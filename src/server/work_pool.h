@@ -10,7 +10,8 @@
 
 namespace quipu::server {
 
-// Threads: post() from any. Work is begun in the order in which it was posted. It may not throw.
+// Threads: post() from any. Work is begun in the order in which it was posted. What it throws (memory has run
+// out) ends that work alone, with a line in the log.
 class WorkPool {
  public:
   explicit WorkPool(int n_threads);

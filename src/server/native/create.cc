@@ -53,11 +53,11 @@ Result<Input> read_input(const Fields& f) {
     }
   }
   QUIPU_ASSIGN(const Json* parameters, f.object("parameters", "map[string]interface {}"));
-  if (parameters != nullptr) r.parameters = nlohmann::json(*parameters);
+  if (parameters != nullptr) r.parameters = as_map(*parameters);
   QUIPU_ASSIGN(const Json messages, read_messages(f));
   if (!messages.empty()) r.messages = nlohmann::json(messages);
   QUIPU_ASSIGN(const Json* info, f.object("info", "map[string]interface {}"));
-  if (info != nullptr) r.info = nlohmann::json(*info);
+  if (info != nullptr) r.info = as_map(*info);
   return in;
 }
 

@@ -24,7 +24,7 @@ void show(Service& service, const ReplyPtr& reply, Parameter) {
     QUIPU_ASSIGN(i.options.verbose, f.flag("verbose", false));
     QUIPU_ASSIGN(i.options.system, f.text("system"));
     QUIPU_ASSIGN(const Json* options, f.object("options", "map[string]interface {}"));
-    if (options != nullptr) i.options.options = nlohmann::json(*options);
+    if (options != nullptr) i.options.options = as_map(*options);
     return i;
   }();
   if (!in) return reply->error(400, in.error().message);

@@ -1,8 +1,8 @@
 #include "server/native/prepare.h"
 
-#include "base/log.h"
 #include "modelfile/parameters.h"
 #include "server/native/answer.h"
+#include "server/request_body.h"
 #include "server/service.h"
 #include "store/show.h"
 
@@ -32,15 +32,14 @@ Checked<Info> find_model(Service& service, const std::string& name, const NameEr
 Checked<Options> merge_options(Service& service, const store::ModelInfo& model, const Json* request_options) {
   Options out;
   const auto merge = [&](const Json& from) -> Checked<int> {
-    const auto converted = modelfile::convert_options(nlohmann::json(from));
+    const auto converted = modelfile::convert_options(as_map(from));
     if (!converted) {
       // Ours are checked more strictly than Ollama's.
       const auto* parameter = modelfile::find_parameter(converted.error().subject);
       return refuse(parameter != nullptr && parameter->ours ? 400 : 500, converted.error().message);
     }
     for (const auto& [key, value] : converted->known.items()) out.values[key] = value;
-    for (const std::string& unknown : converted->unknown)
-      spdlog::warn("invalid option provided: {}", unknown);
+    for (const std::string& unknown : converted->unknown) service.unknown_options().warn(unknown);
     return 0;
   };
   if (auto merged = merge(Json(model.parameters)); !merged) return std::unexpected(merged.error());
