@@ -1,6 +1,6 @@
 // Continuous batching: one loop that gives every running sequence its share of each forward pass.
 //
-// A step takes one row of every sequence that is decoding and fills the batch (256 rows; 64 while somebody
+// A step takes one row of every sequence that is decoding and fills the batch (256 rows; 48 while somebody
 // decodes, who has to wait for it) with prefill, shared evenly among the sequences that still have prompt to
 // read, so nobody waits for another's long prompt. Embeddings are prefill like any other. A step is of
 // sequences with the same KV types; where there are several, they take turns. What a finished request leaves
