@@ -75,6 +75,9 @@ class WindowWatch {
   struct sigaction before_{};
 };
 
+// A window that changes just before the wait for a key does not interrupt it; it is seen this much later.
+constexpr int kLookMs = 250;
+
 constexpr std::wstring_view kPasteEnd = L"\x1b[201~";
 constexpr size_t kMostPaste = size_t{64} << 20;
 
@@ -135,7 +138,7 @@ struct LineEditor::Impl {
 
 int LineEditor::Impl::read_byte(unsigned char* byte) {
   while (true) {
-    const SignalWatch::Wake wake = console.signals().wait(console.in_fd(), POLLIN, -1);
+    const SignalWatch::Wake wake = console.signals().wait(console.in_fd(), POLLIN, kLookMs);
     follow_window();
     if (wake == SignalWatch::Wake::kTimeout) continue;
     if (wake == SignalWatch::Wake::kSignal) {
