@@ -3,6 +3,7 @@
 //   "log": file            lines "start PID" and "ready PID" go there
 //   "wait_for": file       it is ready when that exists
 //   "grow": true           meanwhile it takes more and more memory
+//   "fidget": true         meanwhile it takes a little memory and gives it back, again and again
 //   "stderr": text         is written there first
 //   "refuse": {…}          it cannot load, and this says why
 //   "needs", "capacity", "folder"   it is refused (out_of_memory) if with the others that note their needs in
@@ -18,6 +19,7 @@
 // at most.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -25,6 +27,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -50,6 +53,20 @@ void append(const std::string& path, const std::string& line) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (fd < 0 || ::write(fd, line.data(), line.size()) < 0) std::perror(path.c_str());
   ::close(fd);
+}
+
+// Takes some memory, or gives it back.
+void fidget() {
+  constexpr size_t kLittle = 256 << 10;
+  static void* const little =
+      ::mmap(nullptr, kLittle, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  static bool taken = false;
+  if (little == MAP_FAILED) return;
+  taken = !taken;
+  if (taken)
+    std::memset(little, 1, kLittle);
+  else
+    ::madvise(little, kLittle, MADV_DONTNEED);
 }
 
 void say(const Json& line) {
@@ -113,6 +130,7 @@ class FakeRunner {
     }
     std::vector<std::string> grown;
     while (script_.contains("wait_for") && !fs::exists(script_["wait_for"].get<std::string>())) {
+      if (script_.value("fidget", false)) fidget();
       if (script_.value("grow", false)) grown.emplace_back(1 << 16, 'x');
       pause_a_little();
     }

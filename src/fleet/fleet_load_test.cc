@@ -114,6 +114,13 @@ TEST_F(Loading, ALoadThatStandsStillIsEnded) {
   EXPECT_TRUE(fleet().list().empty());
 }
 
+TEST_F(Loading, FidgetingIsNoProgress) {
+  options_.load_timeout = milliseconds(200);
+  const OutcomePtr job = submit(model("m", {{"wait_for", path("never")}, {"fidget", true}}));
+  EXPECT_EQ(job->why().message,
+            "timed out waiting for the runner to start: the load made no progress for 200ms");
+}
+
 TEST_F(Loading, ALoadMayTakeAsLongAsItMakesProgress) {
   options_.load_timeout = milliseconds(1000);
   const OutcomePtr job = submit(model("m", {{"wait_for", path("go")}, {"grow", true}}));

@@ -22,6 +22,8 @@ constexpr milliseconds kLeavingPatience{5'000};
 constexpr milliseconds kKilledPatience{10'000};
 constexpr milliseconds kReapInterval{5};
 constexpr nanoseconds kProgressInterval = std::chrono::seconds(1);
+// What a process that only waits allocates and frees is no progress.
+constexpr uint64_t kProgressBytes = 1 << 20;
 
 }  // namespace
 
@@ -97,8 +99,8 @@ void Runner::watch_errors() {
   });
 }
 
-// A load is making progress for as long as more of the model comes into memory, or the runner has something
-// to say.
+// A load is making progress for as long as the model comes into memory (a large one's first pages leave it
+// again), or the runner has something to say.
 void Runner::watch_progress() {
   if (load_timeout_ <= nanoseconds(0)) return;
   progress_timer_.expires_after(
@@ -111,7 +113,10 @@ void Runner::watch_progress() {
 void Runner::check_progress() {
   const uint64_t resident = process_->resident_bytes();
   const auto now = Clock::now();
-  if (std::exchange(resident_, resident) != resident) last_progress_ = now;
+  if (std::max(resident, resident_) - std::min(resident, resident_) >= kProgressBytes) {
+    resident_ = resident;
+    last_progress_ = now;
+  }
   if (now - last_progress_ < load_timeout_) return watch_progress();
   failure_ = Error{Code::kInternal,
                    fmt::format("timed out waiting for the runner to start: the load made no progress for {}",

@@ -29,7 +29,7 @@ TEST(RequestRecorder, KeepsBodiesAndScripts) {
   ASSERT_EQ(stat(folder.c_str(), &facts), 0);
   EXPECT_EQ(facts.st_mode & 0777, 0700u);
 
-  const std::string body("{\"model\":\"it's\"}\0\xff", 20);
+  const std::string body("{\"model\":\"it's\"}\0\xff", 18);
   (*recorder)->record("/api/chat", body);
   (*recorder)->record("/v1/chat/completions", "{}");
   (*recorder)->record("/api/create", "{}");
