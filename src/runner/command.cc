@@ -89,6 +89,7 @@ int runner_command(std::span<const std::string> args) {
   o.kv = kv_types_name(o.load.kv_types);
   CLI::App app("Holds one model and answers over a Unix socket (docs/runner-protocol.md)", "quipu runner");
   app.add_option("--model", o.model, "GGUF file")->required();
+  app.add_option("--projector", o.load.projectors, "GGUF file for images; may be given again");
   app.add_option("--socket", o.socket, "where to listen")->required();
   app.add_option("--num-ctx", o.load.n_ctx,
                  "tokens of one sequence; default: the model's own, as far as memory allows")

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "model/model.h"
@@ -13,8 +15,9 @@ struct LoadOptions {
   int64_t n_parallel = 4;
   int n_threads = 0;  // 0: one per physical core
   KvTypes kv_types;
-  bool keep_prefixes = true;      // between requests
-  double idle_trim_seconds = 60;  // 0: never
+  std::vector<std::string> projectors = {};  // files beside the model's, for images
+  bool keep_prefixes = true;            // between requests
+  double idle_trim_seconds = 60;        // 0: never
 };
 
 // The defaults, as environment variables change them (docs/environment.md): QUIPU_NUM_PARALLEL,

@@ -29,6 +29,25 @@ std::vector<Token> suppressed_tokens(const gguf::File& file, int64_t n_vocab) {
 
 }  // namespace
 
+// Mapped, so that what a model with images takes is known and counted from its load on; nothing reads them
+// yet.
+Result<void> LoadedModel::open_projectors(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    QUIPU_ASSIGN(auto file, gguf::File::open(path));
+    if (file->architecture() != "clip")
+      return error(Code::kUnsupported, "{} is no projector: its architecture is '{}', not 'clip'", path,
+                   file->architecture());
+    projectors_.push_back(std::move(file));
+  }
+  return {};
+}
+
+uint64_t LoadedModel::projector_bytes() const {
+  uint64_t sum = 0;
+  for (const auto& file : projectors_) sum = checked_add(sum, file->mapped_bytes()).value_or(UINT64_MAX);
+  return sum;
+}
+
 std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const std::string& path,
                                                                            const LoadOptions& options) {
   QUIPU_TRY(kernels::init());
@@ -36,9 +55,10 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
   std::unique_ptr<LoadedModel> m(new LoadedModel());
   QUIPU_ASSIGN(m->file_, gguf::File::open(path));
   QUIPU_ASSIGN(m->model_, load_model(*m->file_));
+  QUIPU_TRY(m->open_projectors(options.projectors));
 
   const memory::Machine machine = memory::probe_machine();
-  m->planned_ = plan_model(*m->file_, *m->model_, options, machine);
+  m->planned_ = plan_model(*m->file_, *m->model_, options, machine, m->projector_bytes());
   const Planned& p = m->planned_;
   if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo) {
     LoadFailure failure({Code::kOutOfMemory,
@@ -65,6 +85,8 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
                          p.plan.bytes(memory::Category::kOutput));
   QUIPU_TRY(m->file_->populate());
   m->ledger_.add(memory::Category::kWeights, m->file_->mapped_bytes());
+  for (const auto& file : m->projectors_) QUIPU_TRY(file->populate());
+  m->ledger_.add(memory::Category::kProjector, m->projector_bytes());
 
   EngineOptions engine;
   engine.n_ctx = p.options.n_ctx;
@@ -91,7 +113,8 @@ Result<const Tokenizer*> LoadedModel::need_tokenizer() const {
 uint64_t LoadedModel::kv_room() const {
   // What the system calls available includes the pages of the weights, which it could drop: they count as
   // taken.
-  const uint64_t available = memory::probe_machine().budget(), weights = file_->mapped_bytes();
+  const uint64_t available = memory::probe_machine().budget();
+  const uint64_t weights = file_->mapped_bytes() + projector_bytes();
   return available > weights ? available - weights : 0;
 }
 
@@ -110,7 +133,10 @@ Result<void> LoadedModel::check_room(const RunLimits& limits, int64_t n_tokens) 
 
 nlohmann::ordered_json LoadedModel::memory() const {
   const Engine::KvUse use = engine_->kv_use();
-  return memory_json(planned_, measure(file_->paths()), ledger_, {use.in_use, use.cached});
+  std::vector<std::string> projectors;
+  for (const auto& file : projectors_)
+    for (std::string& path : file->paths()) projectors.push_back(std::move(path));
+  return memory_json(planned_, measure(file_->paths(), projectors), ledger_, {use.in_use, use.cached});
 }
 
 nlohmann::ordered_json LoadedModel::info() const {

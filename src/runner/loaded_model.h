@@ -58,9 +58,12 @@ class LoadedModel {
 
  private:
   LoadedModel() = default;
+  Result<void> open_projectors(const std::vector<std::string>& paths);
+  uint64_t projector_bytes() const;
 
   memory::Ledger ledger_;
   std::unique_ptr<gguf::File> file_;
+  std::vector<std::unique_ptr<gguf::File>> projectors_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::string tokenizer_error_;

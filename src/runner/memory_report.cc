@@ -7,6 +7,7 @@
 
 #include "base/thread_pool.h"
 #include "runner/kv_types.h"
+#include "tokenizer/tokenizer.h"
 
 namespace quipu::runner {
 
@@ -16,19 +17,15 @@ namespace {
 
 constexpr int64_t kLeastContext = 512;  // below this a chat is of no use: rather refuse the load
 
-// Bytes that the tokenizer builds beside the mapped file, by size of the vocabulary: text index, merges and
-// attributes. Measured with vocabularies of 49 k to 152 k: 60 to 75 bytes a token.
-constexpr uint64_t kTokenizerBytesPerToken = 72;
-
 }  // namespace
 
 Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions& load,
-                   const memory::Machine& machine) {
+                   const memory::Machine& machine, uint64_t projector_bytes) {
   Planned p;
   p.n_threads = load.n_threads > 0 ? load.n_threads : default_thread_count();
   memory::ModelShape shape = model.shape(p.n_threads);
-  if (file.find("tokenizer.ggml.tokens") != nullptr)
-    shape.tokenizer_bytes = static_cast<uint64_t>(model.n_vocab()) * kTokenizerBytesPerToken;
+  shape.tokenizer_bytes = planned_tokenizer_bytes(file);
+  shape.projector_bytes = projector_bytes;
   p.options.n_parallel = load.n_parallel;
   p.options.k_bytes_per_32 = kernels::kv_bytes_per_32(load.kv_types.k);
   p.options.v_bytes_per_32 = kernels::kv_bytes_per_32(load.kv_types.v);
@@ -47,16 +44,21 @@ Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions
   return p;
 }
 
-Measured measure(const std::vector<std::string>& model_paths) {
+Measured measure(const std::vector<std::string>& model_paths,
+                 const std::vector<std::string>& projector_paths) {
   Measured m;
   std::ifstream in("/proc/self/smaps");
   std::string line;
-  enum class Kind { kOther, kWeights, kRuntime } kind = Kind::kOther;
+  enum class Kind { kOther, kWeights, kProjector, kRuntime } kind = Kind::kOther;
+  const auto among = [](const std::vector<std::string>& paths, const std::string& name) {
+    return std::find(paths.begin(), paths.end(), name) != paths.end();
+  };
   while (std::getline(in, line)) {
     if (line.rfind("Pss:", 0) == 0) {
       const uint64_t bytes = std::stoull(line.substr(4)) * 1024;
       m.total += bytes;
       if (kind == Kind::kWeights) m.weights += bytes;
+      if (kind == Kind::kProjector) m.projector += bytes;
       if (kind == Kind::kRuntime) m.runtime += bytes;
       continue;
     }
@@ -67,8 +69,10 @@ Measured measure(const std::vector<std::string>& model_paths) {
       continue;
     const size_t at = line.find_first_of("/[");
     const std::string name = at == std::string::npos ? "" : line.substr(at);
-    if (std::find(model_paths.begin(), model_paths.end(), name) != model_paths.end())
+    if (among(model_paths, name))
       kind = Kind::kWeights;
+    else if (among(projector_paths, name))
+      kind = Kind::kProjector;
     else
       kind = name.empty() || name.rfind("[anon", 0) == 0 ? Kind::kOther : Kind::kRuntime;
   }
@@ -104,7 +108,7 @@ nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const me
   nlohmann::ordered_json out = plan_json(p);
   const uint64_t kv_now = ledger.bytes(Category::kKv);
   out["weights"]["measured"] = m.weights;
-  out["projector"]["measured"] = 0;
+  out["projector"]["measured"] = m.projector;
   out["kv"]["planned"] = kv_now;
   out["kv"]["measured"] = kv_now;
   out["kv"]["in_use"] = kv.in_use;
@@ -114,8 +118,8 @@ nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const me
   out["runtime"]["measured"] = m.runtime;
   const uint64_t planned = p.plan.total() - p.plan.bytes(Category::kKv) + kv_now;
   out["total"] = {{"planned", planned}, {"measured", m.total}};
-  const uint64_t known =
-      m.weights + kv_now + ledger.bytes(Category::kWorkspace) + ledger.bytes(Category::kOutput) + m.runtime;
+  const uint64_t known = m.weights + m.projector + kv_now + ledger.bytes(Category::kWorkspace) +
+                         ledger.bytes(Category::kOutput) + m.runtime;
   out["unexplained"] = static_cast<int64_t>(m.total) - static_cast<int64_t>(known);
   return out;
 }

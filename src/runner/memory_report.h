@@ -30,17 +30,20 @@ struct Planned {
   }
 };
 
-// Pure but for the machine it is given. n_ctx above the trained length is lowered to it.
+// Pure but for the machine it is given. n_ctx above the trained length is lowered to it. projector_bytes: of
+// the files beside the model's.
 Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions& load,
-                   const memory::Machine& machine);
+                   const memory::Machine& machine, uint64_t projector_bytes = 0);
 
 // What this process takes, from /proc/self/smaps.
 struct Measured {
   uint64_t total = 0;    // PSS of all mappings
   uint64_t weights = 0;  // PSS of the model file's mappings
+  uint64_t projector = 0;
   uint64_t runtime = 0;  // PSS of the program, libraries, heap, stacks
 };
-Measured measure(const std::vector<std::string>& model_paths);
+Measured measure(const std::vector<std::string>& model_paths,
+                 const std::vector<std::string>& projector_paths);
 
 struct KvState {
   uint64_t in_use = 0, cached = 0;

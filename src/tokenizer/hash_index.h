@@ -53,7 +53,10 @@ class HashIndex {
   explicit HashIndex(uint32_t n_items = 0)
       : number_mask_(static_cast<uint32_t>((uint64_t{1} << std::bit_width(n_items)) - 1)),
         // At most 3/4 full: chains stay short, and half of the time the next power of two is not needed.
-        slots_(std::bit_ceil(std::max<uint64_t>(4, uint64_t{n_items} + n_items / 3 + 1))) {}
+        slots_(n_slots(n_items)) {}
+
+  // What an index for n_items (below 2^62) takes.
+  static uint64_t memory_bytes_for(uint64_t n_items) { return n_slots(n_items) * sizeof(uint32_t); }
 
   // The item for which `same(item)` holds, among those inserted with this hash.
   template <class Same>
@@ -75,6 +78,9 @@ class HashIndex {
   size_t memory_bytes() const { return slots_.size() * sizeof(uint32_t); }
 
  private:
+  static uint64_t n_slots(uint64_t n_items) {
+    return std::bit_ceil(std::max<uint64_t>(4, n_items + n_items / 3 + 1));
+  }
   uint32_t tag(uint64_t hash) const { return static_cast<uint32_t>(hash >> 32) & ~number_mask_; }
 
   // The slot with the item, or the empty one where it would go.

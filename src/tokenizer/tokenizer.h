@@ -59,6 +59,10 @@ class Tokenizer {
   virtual size_t memory_bytes() const = 0;  // what it holds beside the file's mapping
 };
 
+// What memory_bytes() of the file's tokenizer will be, from the numbers of tokens and merges alone: right to
+// a few KiB for special tokens. 0: it has none.
+uint64_t planned_tokenizer_bytes(const gguf::File& file);
+
 // Joins pieces into text that never ends inside a character: incomplete UTF-8 tails are held back until
 // complete. Bytes that can never become valid UTF-8 are replaced by U+FFFD, one per bad byte.
 class Utf8Stream {

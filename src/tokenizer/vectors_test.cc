@@ -179,6 +179,11 @@ TEST_P(Vectors, TakesLittleMemory) {
   RecordProperty("bytes", static_cast<int>(tokenizer().memory_bytes()));
 }
 
+TEST_P(Vectors, TakesThePlannedMemory) {
+  const auto planned = static_cast<int64_t>(planned_tokenizer_bytes(*loaded_->file));
+  EXPECT_LT(std::abs(planned - static_cast<int64_t>(tokenizer().memory_bytes())), 64 << 10);
+}
+
 INSTANTIATE_TEST_SUITE_P(Vocabularies, Vectors, testing::ValuesIn(vocab_names()), [](const auto& param) {
   std::string name = param.param;
   std::replace(name.begin(), name.end(), '-', '_');
