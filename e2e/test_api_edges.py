@@ -5,7 +5,8 @@ import re
 import time
 import unittest
 
-from gguf_files import Gguf
+from cli_harness import model
+from gguf_files import BOOL, Gguf
 from server_harness import PATIENCE, ServerTest
 
 PLAIN = "application/json"
@@ -155,6 +156,23 @@ class Edges(ServerTest):
         while resident() - before > 48 << 20 and time.monotonic() < deadline:
             time.sleep(0.1)
         self.assertLess(resident() - before, 48 << 20)
+
+
+    def test_a_projector_is_loaded_with_its_model(self):
+        projector = Gguf(arch="clip")
+        projector.keys = {k: v for k, v in projector.keys.items() if k.startswith("general.")} | {"clip.has_vision_encoder": (BOOL, True)}
+        projector.tensors = {f"v.blk.{i}.ffn_up.weight": ([512, 1024], "F16", None) for i in range(8)}
+        path = self.folder / "projector.gguf"
+        path.write_bytes(projector.bytes())
+        files = {"model.gguf": self.s.upload(model()), "projector.gguf": self.s.upload(path)}
+        answer = self.s.post("/api/create", {"model": "seeing", "files": files})
+        self.assertEqual(answer.lines()[-1], {"status": "success"}, answer.body)
+        answer = self.s.post("/api/generate", {"model": "seeing", "prompt": "x", "stream": False, "options": {"num_predict": 2}})
+        self.assertEqual(answer.status, 200, answer.body)
+        memory = self.s.request("GET", "/api/ps").json()["models"][0]["quipu"]["memory"]
+        size = path.stat().st_size
+        self.assertEqual(memory["projector"]["planned"], size)
+        self.assertLess(abs(memory["projector"]["measured"] - size), 1 << 16)
 
 
 if __name__ == "__main__":

@@ -85,11 +85,13 @@ void answer_failure(Reply& reply, const fleet::Failure& failure, bool in_stream)
                    in_stream ? "application/json" : "application/json; charset=utf-8");
 }
 
-// Without its projectors: images are refused until runners can see, and text needs none.
+// Of several projectors the first is used, as by Ollama.
 fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model) {
+  const auto& projectors = model.projector_paths;
   return {.name = service.shown_name(model),
           .digest = model.digest.hex(),
           .model_path = model.model_path,
+          .projector_paths = {projectors.begin(), projectors.begin() + (projectors.empty() ? 0 : 1)},
           .default_options = Json(model.parameters),
           .details = store::details_json(model, false)};
 }
