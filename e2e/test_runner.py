@@ -150,6 +150,11 @@ class StartAndEnd(RunnerTest):
         self.assertEqual(said["plan"]["fits"], "no")
         self.assertGreater(said["plan"]["machine"]["free"], 0)
         self.assertIn("weights", said["table"])
+        least, = said["plan"]["alternatives"]  # 4 TiB that are no tensors: nothing makes that fit
+        self.assertEqual(set(least), {"change", "total", "fits"})
+        self.assertEqual(least["fits"], "no")
+        self.assertIn("kv_cache_type=q4_0", least["change"])
+        self.assertIn("take a smaller model", said["error"])
 
     def test_an_instruction_set_that_is_not_there(self):
         self.environment["QUIPU_ISA"] = "neon"

@@ -14,7 +14,6 @@ namespace {
 constexpr int64_t kBlockTokens = 32;      // as kernels/attention.h
 constexpr uint64_t kHuge = 1ull << 63;    // "fits nowhere"
 constexpr int64_t kUsefulContext = 2048;  // a load must leave room for one sequence of this length
-constexpr uint64_t kLeastContext = 512;   // a shorter one is of no use in a conversation: not worth a hint
 // Program, libraries, heap and stacks of a runner apart from the tokenizer's tables: measured as the PSS of a
 // runner less everything on the ledger. On Debian 12 3 MiB below a server, which has the program's and the
 // libraries' pages too, and 6.0 to 6.8 MiB alone, for any model.
@@ -114,7 +113,8 @@ Fit fits(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budget) {
 
 const char* fit_name(Fit f) { return f == Fit::kYes ? "yes" : f == Fit::kTight ? "tight" : "no"; }
 
-std::string refusal(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budget) {
+std::string refusal(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budget,
+                    const std::string& advice) {
   const uint64_t needed = charge(p, o);
   const uint64_t fixed = p.total() - std::min(p.bytes(Category::kKv), p.total());
   std::string parts;
@@ -124,18 +124,10 @@ std::string refusal(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budge
     if (bytes > 0)
       parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", category_name(c), format_bytes(bytes));
   }
-  const uint64_t room = budget > fixed ? budget - fixed : 0;
-  const uint64_t tokens = room_for_tokens(p, budget);
-  std::string way;
-  if (tokens >= kLeastContext)
-    way = fmt::format("num_ctx {} would fit", tokens);
-  else if (o.k_bytes_per_32 > 64 && o.v_bytes_per_32 > 64 && (needed - fixed) / 2 <= room)
-    way = "an f16 KV cache would fit";
-  else
-    way = fmt::format("free {} more, or take a smaller quantisation of the model",
-                      format_bytes(needed - std::min(needed, budget)));
   return fmt::format("it needs {} ({}), {} are free: {}", format_bytes(needed), parts, format_bytes(budget),
-                     way);
+                     !advice.empty() ? advice
+                                     : fmt::format("free {} more, or take a smaller model",
+                                                   format_bytes(needed - std::min(needed, budget))));
 }
 
 namespace {

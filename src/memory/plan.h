@@ -71,9 +71,11 @@ enum class Fit { kYes, kTight, kNo };  // no: the charge exceeds the budget; tig
 Fit fits(const MemoryPlan& p, const RuntimeOptions& options, uint64_t budget);
 const char* fit_name(Fit f);  // "yes", "tight", "no"
 
-// "it needs 2.6 GiB (weights 2.4 GiB, kv 180.0 MiB, ...), 1.9 GiB are free: ...": why a plan does not fit,
-// and what would.
-std::string refusal(const MemoryPlan& p, const RuntimeOptions& options, uint64_t budget);
+// "it needs 2.6 GiB (weights 2.4 GiB, kv 180.0 MiB, ...), 1.9 GiB are free: try ...": why a plan does not
+// fit, and what would. `advice`: as memory/alternatives.h gives it; where it is empty, how much more it
+// takes.
+std::string refusal(const MemoryPlan& p, const RuntimeOptions& options, uint64_t budget,
+                    const std::string& advice);
 
 // The table people see: one line per category with its formula, and how the KV cache grows.
 std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& options);

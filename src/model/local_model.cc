@@ -30,7 +30,8 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
   const memory::Machine machine = memory::probe_machine();
   if (memory::fits(m->plan_, runtime, machine.budget()) == memory::Fit::kNo)
     return error(Code::kOutOfMemory, "{} does not fit: {}\n{}", path,
-                 memory::refusal(m->plan_, runtime, machine.budget()), memory::plan_lines(m->plan_, runtime));
+                 memory::refusal(m->plan_, runtime, machine.budget(), {}),
+                 memory::plan_lines(m->plan_, runtime));
   // Unlike a server's, these sequences are going to be filled.
   const uint64_t fixed = m->plan_.total() - m->plan_.bytes(memory::Category::kKv), free = machine.budget();
   const uint64_t room = free > fixed ? free - fixed : 0;

@@ -61,11 +61,16 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
   m->planned_ = plan_model(*m->file_, *m->model_, options, machine, m->projector_bytes());
   const Planned& p = m->planned_;
   if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo) {
+    const auto others = alternatives(*m->file_, p);
     LoadFailure failure({Code::kOutOfMemory,
-                         fmt::format("{} does not fit: {}", path, memory::refusal(p.plan, p.options, p.free)),
+                         fmt::format("{} does not fit: {}", path,
+                                     memory::refusal(p.plan, p.options, p.free, memory::advice(others))),
                          path});
-    failure.plan = {{"memory", plan_json(p)}, {"machine", machine_json(p, machine)}, {"fits", "no"}};
-    failure.table = memory::plan_lines(p.plan, p.options);
+    failure.plan = {{"memory", plan_json(p)},
+                    {"machine", machine_json(p, machine)},
+                    {"fits", "no"},
+                    {"alternatives", alternatives_json(others)}};
+    failure.table = memory::plan_lines(p.plan, p.options) + memory::alternatives_table(others);
     return std::unexpected(std::move(failure));
   }
 

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/thread_pool.h"
+#include "model/plan_choices.h"
 #include "runner/kv_types.h"
 #include "tokenizer/tokenizer.h"
 
@@ -23,7 +24,8 @@ Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions
                    const memory::Machine& machine, uint64_t projector_bytes) {
   Planned p;
   p.n_threads = load.n_threads > 0 ? load.n_threads : default_thread_count();
-  memory::ModelShape shape = model.shape(p.n_threads);
+  p.shape = model.shape(p.n_threads);
+  memory::ModelShape& shape = p.shape;
   shape.tokenizer_bytes = planned_tokenizer_bytes(file);
   shape.projector_bytes = projector_bytes;
   p.options.n_parallel = load.n_parallel;
@@ -77,6 +79,18 @@ Measured measure(const std::vector<std::string>& model_paths,
       kind = name.empty() || name.rfind("[anon", 0) == 0 ? Kind::kOther : Kind::kRuntime;
   }
   return m;
+}
+
+std::vector<memory::Alternative> alternatives(const gguf::File& file, const Planned& p) {
+  if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kYes) return {};
+  return memory::alternatives(p.shape, p.options, plan_choices(file), p.free);
+}
+
+nlohmann::ordered_json alternatives_json(const std::vector<memory::Alternative>& all) {
+  auto out = nlohmann::ordered_json::array();
+  for (const memory::Alternative& a : all)
+    out.push_back({{"change", a.change}, {"total", a.total}, {"fits", memory::fit_name(a.fits)}});
+  return out;
 }
 
 nlohmann::ordered_json plan_json(const Planned& p) {

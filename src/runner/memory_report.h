@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gguf/file.h"
+#include "memory/alternatives.h"
 #include "memory/ledger.h"
 #include "memory/machine.h"
 #include "memory/plan.h"
@@ -17,6 +18,7 @@
 namespace quipu::runner {
 
 struct Planned {
+  memory::ModelShape shape;
   memory::MemoryPlan plan;
   memory::RuntimeOptions options;  // n_ctx and n_parallel as decided
   int n_threads = 1;
@@ -48,6 +50,10 @@ Measured measure(const std::vector<std::string>& model_paths,
 struct KvState {
   uint64_t in_use = 0, cached = 0;
 };
+
+// What would make it fit, or fit well; empty where it does.
+std::vector<memory::Alternative> alternatives(const gguf::File& file, const Planned& p);
+nlohmann::ordered_json alternatives_json(const std::vector<memory::Alternative>& all);
 
 nlohmann::ordered_json plan_json(const Planned& p);
 nlohmann::ordered_json machine_json(const Planned& p, const memory::Machine& m);

@@ -33,20 +33,21 @@ Result<void> run(Options o) {
     o.load.n_ctx = std::min<int64_t>(std::max<int64_t>(named.n_ctx, 4), model->n_ctx_train());  // as it loads
   const memory::Machine machine = memory::probe_machine();
   const runner::Planned p = runner::plan_model(*file, *model, o.load, machine);
+  const auto others = runner::alternatives(*file, p);
   if (o.json) {
     nlohmann::ordered_json out = {{"model", o.subject}};
     out["memory"] = runner::plan_json(p);
     out["machine"] = runner::machine_json(p, machine);
     out["charge"] = memory::charge(p.plan, p.options);
     out["fits"] = memory::fit_name(memory::fits(p.plan, p.options, machine.budget()));
-    out["alternatives"] = nlohmann::json::array();
+    out["alternatives"] = runner::alternatives_json(others);
     std::cout << out.dump() << "\n";
     return {};
   }
   std::cout << fmt::format("{} ({}, {})\nnum_ctx {}, parallel {}, KV cache {}\n", o.subject,
                            model->architecture(), quantization_name(*file), p.options.n_ctx,
                            p.options.n_parallel, runner::kv_types_name(o.load.kv_types))
-            << memory::plan_table(p.plan, p.options, machine);
+            << memory::plan_table(p.plan, p.options, machine) << memory::alternatives_table(others);
   return {};
 }
 
