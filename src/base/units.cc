@@ -135,4 +135,27 @@ Result<uint64_t> parse_bytes(std::string_view text) {
   return bad();
 }
 
+uint64_t ByteShare::of(uint64_t whole) const {
+  if (percent <= 0) return bytes;
+  const double part = static_cast<double>(whole) / 100 * percent;
+  return part >= static_cast<double>(whole) ? whole : static_cast<uint64_t>(part);
+}
+
+Result<ByteShare> parse_byte_share(std::string_view text) {
+  if (!text.ends_with('%')) {
+    const auto bytes = parse_bytes(text);
+    if (bytes) return ByteShare{.bytes = *bytes};
+    return error(Code::kInvalidArgument,
+                 "'{}' is not a size: write bytes, a number with KiB, MiB, GiB, TiB, or a percentage", text);
+  }
+  const std::string_view number = text.substr(0, text.size() - 1);
+  double percent = 0;
+  const auto [end, ec] = std::from_chars(number.data(), number.data() + number.size(), percent);
+  if (ec != std::errc() || !(percent > 0 && percent <= 100) ||
+      std::string_view(end, number.data() + number.size()).find_first_not_of(' ') != std::string_view::npos)
+    return error(Code::kInvalidArgument, "'{}' is not a percentage: write more than 0% and at most 100%",
+                 text);
+  return ByteShare{.percent = percent};
+}
+
 }  // namespace quipu

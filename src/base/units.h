@@ -21,4 +21,14 @@ Result<int64_t> parse_duration_ns(std::string_view text);
 // "17", "2 GiB", "512KiB", "1.5GB" (KB, MB, GB, TB are decimal).
 Result<uint64_t> parse_bytes(std::string_view text);
 
+// So many bytes, or a part of a whole that is known later.
+struct ByteShare {
+  uint64_t bytes = 0;
+  double percent = 0;  // not 0: of the whole, in place of bytes
+
+  uint64_t of(uint64_t whole) const;
+};
+// A size as above, or "60%": more than 0 and at most 100.
+Result<ByteShare> parse_byte_share(std::string_view text);
+
 }  // namespace quipu

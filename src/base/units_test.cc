@@ -22,6 +22,18 @@ TEST(Units, ParseBytes) {
     EXPECT_FALSE(parse_bytes(bad).has_value()) << bad;
 }
 
+TEST(Units, SizesMayBePartsOfAWhole) {
+  const auto of = [](const char* text, uint64_t whole) { return parse_byte_share(text).value().of(whole); };
+  EXPECT_EQ(of("8GiB", 1), 8ull << 30);
+  EXPECT_EQ(of("0", 1), 0u);
+  EXPECT_EQ(of("60%", 1000), 600u);
+  EXPECT_EQ(of("12.5 %", 1000), 125u);
+  EXPECT_EQ(of("100%", UINT64_MAX), UINT64_MAX);
+  EXPECT_EQ(of("50%", 0), 0u);
+  for (const char* bad : {"", "%", "0%", "-5%", "101%", "nan%", "inf%", "x%", "5%%", "5% of it", "1e400%"})
+    EXPECT_FALSE(parse_byte_share(bad).has_value()) << bad;
+}
+
 TEST(Units, DurationsAsGoWritesThem) {
   EXPECT_EQ(format_duration_ns(0), "0s");
   EXPECT_EQ(format_duration_ns(1), "1ns");

@@ -35,7 +35,8 @@ uint64_t Lease::ticket() const { return state_.ticket; }
 // The scheduler's thread, and the door to it.
 class Fleet::Impl {
  public:
-  explicit Impl(const FleetOptions& options) : scheduler_(io_, options, workers_), work_(io_.get_executor()) {
+  explicit Impl(const FleetOptions& options)
+      : bounds_(options.bounds), scheduler_(io_, options, workers_), work_(io_.get_executor()) {
     const BlockSignals in_the_new_thread;
     thread_ = std::thread([this] { run(); });
   }
@@ -69,6 +70,7 @@ class Fleet::Impl {
   }
 
   Scheduler& scheduler() { return scheduler_; }
+  const memory::Bounds& bounds() const { return bounds_; }
 
   void stop(milliseconds grace) {
     std::call_once(stopped_, [&] {
@@ -100,6 +102,7 @@ class Fleet::Impl {
     }
   }
 
+  const memory::Bounds bounds_;
   asio::io_context io_{1};
   Workers workers_;
   Scheduler scheduler_;
@@ -144,6 +147,18 @@ std::vector<Loaded> Fleet::list_measured() const {
     out.push_back(std::move(loaded));
   }
   return out;
+}
+
+memory::Machine Fleet::budget() const {
+  memory::Probe probe{.bounds = impl_->bounds()};
+  uint64_t admitted = 0;
+  for (const Loaded& loaded : list()) {
+    probe.runners.push_back(loaded.pid);
+    admitted += loaded.charge;
+  }
+  memory::Machine machine = memory::probe_machine(probe);
+  machine.admitted = admitted;
+  return machine;
 }
 
 size_t Fleet::n_waiting() const {

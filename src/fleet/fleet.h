@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "fleet/failure.h"
 #include "fleet/runner_client.h"
+#include "memory/machine.h"
 
 namespace quipu::fleet {
 
@@ -55,7 +56,8 @@ struct Loaded {
   Json memory = nullptr;  // the memory object; null: not known yet
   uint64_t bytes =
       0;  // what the runner holds: measured, planned, or the size of its files, as far as is known
-  int64_t n_ctx = 0;  // of one sequence, as the last job asked for it; 0: not known yet
+  uint64_t charge = 0;  // of the budget: memory::charge
+  int64_t n_ctx = 0;    // of one sequence, as the last job asked for it; 0: not known yet
   // When it is unloaded if nothing more comes; nothing: never. In the past, with jobs running: as soon as
   // they end.
   std::optional<std::chrono::system_clock::time_point> expires_at;
@@ -89,6 +91,7 @@ struct FleetOptions {
   // How long a model stays loaded after its last job; 0: no time at all, negative: for ever.
   std::chrono::nanoseconds keep_alive = std::chrono::minutes(5);
   LoadFlags load = {};
+  memory::Bounds bounds = {};  // of what all models may take together
   // A line that a runner wrote to its log. Empty: it goes to ours. Called on the fleet's thread: must return
   // soon.
   std::function<void(const ModelRef& model, spdlog::level::level_enum level, std::string_view text)> log = {};
@@ -154,6 +157,8 @@ class Fleet {
   // The same, with memory asked from every runner now. Waits for them, each for at most two seconds.
   std::vector<Loaded> list_measured() const;
   size_t n_waiting() const;  // jobs
+  // The machine as it is now, with what the loaded models are charged.
+  memory::Machine budget() const;
 
   // No more jobs; those that wait fail with kUnavailable, those that run get `grace` and are cancelled then.
   // Returns when all have returned and every runner has ended. Not from a job or a callback. A second call

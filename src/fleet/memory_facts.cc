@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/checked.h"
+
 namespace quipu::fleet {
 namespace {
 
@@ -32,6 +34,15 @@ uint64_t held_bytes(const ModelRef& model, const Json& memory) {
   uint64_t bytes = file_bytes(model.model_path);
   for (const std::string& path : model.projector_paths) bytes += file_bytes(path);
   return bytes;
+}
+
+uint64_t charged_bytes(const Json& memory, int64_t num_ctx) {
+  constexpr int64_t kUseful = 2048, kBlock = 32;
+  const int64_t total = number_at(memory, {"total", "planned"}), kv = number_at(memory, {"kv", "planned"});
+  const int64_t tokens = (std::clamp<int64_t>(num_ctx, 0, kUseful) + kBlock - 1) / kBlock * kBlock;
+  const auto one = checked_mul(tokens, number_at(memory, {"kv", "bytes_per_token"}));
+  return static_cast<uint64_t>(total - std::min(kv, total)) +
+         static_cast<uint64_t>(std::max(kv, one.value_or(INT64_MAX)));
 }
 
 bool exceeds_machine(const Json& plan) {

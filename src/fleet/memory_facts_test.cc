@@ -30,6 +30,13 @@ TEST(MemoryFacts, WhatIsHeld) {
   ::unlink(path.c_str());
 }
 
+TEST(MemoryFacts, WhatIsCharged) {
+  const Json memory = {{"kv", {{"planned", 0}, {"bytes_per_token", 100}}}, {"total", {{"planned", 5000}}}};
+  EXPECT_EQ(charged_bytes(memory, 8192), 5000u + 2048 * 100) << "one useful sequence";
+  EXPECT_EQ(charged_bytes(memory, 33), 5000u + 64 * 100) << "or a shorter one, in blocks";
+  EXPECT_EQ(charged_bytes(nullptr, 100), 0u);
+}
+
 TEST(MemoryFacts, WhatNoEvictionCouldHelp) {
   const auto plan = [](int64_t planned, int64_t machine) {
     return Json{{"memory", {{"total", {{"planned", planned}}}}}, {"machine", {{"total", machine}}}};

@@ -256,6 +256,7 @@ Loaded Scheduler::describe(const Entry& entry) const {
     out.memory = link->memory;
   }
   out.bytes = held_bytes(entry.model, out.memory);
+  out.charge = charged_bytes(out.memory, number_at(out.info, {"num_ctx"}));
   out.n_ctx = entry.num_ctx > 0 ? entry.num_ctx : number_at(out.info, {"num_ctx"});
   out.expires_at = expiry_of(entry);
   out.running = entry.running;

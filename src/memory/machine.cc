@@ -1,93 +1,88 @@
 #include "memory/machine.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <fstream>
 #include <limits>
-#include <sstream>
+
+#include "base/checked.h"
+#include "base/environment.h"
+#include "memory/cgroup.h"
+#include "memory/kernel_file.h"
 
 namespace quipu::memory {
 
 namespace {
 
-std::string slurp(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream out;
-  if (in) out << in.rdbuf();
-  return out.str();
+constexpr uint64_t kLeastReserve = 512ull << 20;
+constexpr uint64_t kReservePart = 20;  // 5 %
+
+uint64_t add(uint64_t a, uint64_t b) {
+  return checked_add(a, b).value_or(std::numeric_limits<uint64_t>::max());
 }
 
-// The number in a file of one number; "max" and absent files give nothing.
-bool read_number(const std::string& path, uint64_t& out) {
-  std::istringstream in(slurp(path));
-  return static_cast<bool>(in >> out);
-}
-
-// "KEY value" lines (memory.stat, and /proc/meminfo with its "kB"); 0 for what is not there.
-uint64_t field(const std::string& text, std::string_view key) {
-  std::istringstream in(text);
-  std::string line;
-  while (std::getline(in, line)) {
-    std::istringstream words(line);
-    std::string name, unit;
-    uint64_t value = 0;
-    if (!(words >> name >> value) || name != key) continue;
-    words >> unit;
-    return unit == "kB" ? value * 1024 : value;
-  }
-  return 0;
-}
-
-// Every ancestor's limit less what it uses beyond reclaimable file cache.
-void add_cgroup_terms(const std::string& base, std::string path, bool v2, std::vector<BudgetTerm>& terms) {
-  while (true) {
-    const std::string dir = base + (path == "/" ? "" : path);
-    uint64_t limit = 0, usage = 0;
-    const bool limited = read_number(dir + (v2 ? "/memory.max" : "/memory.limit_in_bytes"), limit) &&
-                         read_number(dir + (v2 ? "/memory.current" : "/memory.usage_in_bytes"), usage);
-    if (limited && limit < (1ull << 60)) {  // v1 writes "no limit" as a number near 2^63
-      const std::string stat = slurp(dir + "/memory.stat");
-      const uint64_t cache = v2 ? field(stat, "inactive_file") + field(stat, "active_file")
-                                : field(stat, "total_inactive_file") + field(stat, "total_active_file");
-      const uint64_t used = usage - std::min(usage, cache);
-      terms.push_back({fmt::format("cgroup {} {}", path, v2 ? "memory.max" : "memory.limit_in_bytes"),
-                       limit - std::min(limit, used)});
-    }
-    if (path == "/" || path.empty()) return;
-    const size_t slash = path.rfind('/');
-    path = slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
-  }
+Result<std::optional<ByteShare>> share_of(const char* name) {
+  const auto v = environment(name);
+  if (!v) return std::optional<ByteShare>();
+  auto share = parse_byte_share(v->value);
+  if (!share) return wrap(share.error(), name);
+  return std::optional<ByteShare>(*share);
 }
 
 }  // namespace
 
-uint64_t Machine::budget() const {
+Result<Bounds> Bounds::from_environment() {
+  Bounds b;
+  QUIPU_ASSIGN(b.memory, share_of(kMemoryVariable));
+  if (b.memory && b.memory->bytes == 0 && b.memory->percent <= 0) b.memory.reset();
+  QUIPU_ASSIGN(b.reserve, share_of(kReserveVariable));
+  return b;
+}
+
+uint64_t Machine::capacity() const {
   uint64_t least = std::numeric_limits<uint64_t>::max();
   for (const BudgetTerm& t : terms) least = std::min(least, t.bytes);
   return terms.empty() ? 0 : least;
 }
 
-Machine probe_machine(const std::string& root) {
+uint64_t Machine::budget() const {
+  const uint64_t whole = capacity();
+  return limit ? std::min(*limit, whole) : whole - std::min(whole, reserve);
+}
+
+uint64_t Machine::free() const {
+  const uint64_t whole = budget();
+  return whole - std::min(whole, admitted);
+}
+
+std::vector<BudgetTerm> Machine::all_terms() const {
+  std::vector<BudgetTerm> all = terms;
+  all.push_back(limit ? BudgetTerm{"QUIPU_MEMORY", *limit} : BudgetTerm{"reserve", reserve});
+  return all;
+}
+
+uint64_t anonymous_bytes(pid_t pid, const std::string& root) {
+  return field(slurp(fmt::format("{}/proc/{}/status", root, pid)), "RssAnon:").value_or(0);
+}
+
+Machine probe_machine(const Probe& probe) {
+  // First: a model that grows meanwhile then counts as too little rather than twice.
+  uint64_t ours = 0;
+  for (const pid_t pid : probe.runners) ours = add(ours, anonymous_bytes(pid, probe.root));
+
   Machine m;
-  const std::string meminfo = slurp(root + "/proc/meminfo");
-  m.total = field(meminfo, "MemTotal:");
-  m.available = field(meminfo, "MemAvailable:");
-  if (m.available == 0)  // a system that does not estimate it
-    m.available = field(meminfo, "MemFree:") + field(meminfo, "Buffers:") + field(meminfo, "Cached:");
-  m.terms.push_back({"MemAvailable", m.available});
-  std::istringstream groups(slurp(root + "/proc/self/cgroup"));
-  std::string line;
-  while (std::getline(groups, line)) {  // "0::/path" (v2), "9:memory:/path" (v1)
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1),
-                      path = line.substr(second + 1);
-    if (controllers.empty())
-      add_cgroup_terms(root + "/sys/fs/cgroup", path, true, m.terms);
-    else if (("," + controllers + ",").find(",memory,") != std::string::npos)
-      add_cgroup_terms(root + "/sys/fs/cgroup/memory", path, false, m.terms);
+  const std::string meminfo = slurp(probe.root + "/proc/meminfo");
+  m.total = field(meminfo, "MemTotal:").value_or(0);
+  if (const auto available = field(meminfo, "MemAvailable:")) {
+    m.available = *available;
+  } else {  // a system that does not estimate it
+    const auto part = [&](const char* name) { return field(meminfo, name).value_or(0); };
+    const uint64_t cached = part("Cached:");
+    m.available = add(add(part("MemFree:"), part("Buffers:")), cached - std::min(cached, part("Shmem:")));
   }
+  m.terms.push_back({"MemAvailable", add(m.available, ours)});
+  add_cgroup_terms(probe.root, ours, m.terms);
+  if (probe.bounds.memory) m.limit = probe.bounds.memory->of(m.total);
+  m.reserve = probe.bounds.reserve ? probe.bounds.reserve->of(m.total)
+                                   : std::max(kLeastReserve, m.total / kReservePart);
   return m;
 }
 

@@ -156,7 +156,7 @@ std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& o) {
 
 std::string plan_table(const MemoryPlan& p, const RuntimeOptions& o, const Machine& machine) {
   std::string out = plan_lines(p, o);
-  const uint64_t budget = machine.budget();
+  const uint64_t budget = machine.free();
   out += fmt::format("Charged {}: the total with a KV cache of {} tokens.\n", format_bytes(charge(p, o)),
                      std::clamp<int64_t>(o.n_ctx, 0, kUsefulContext));
   switch (fits(p, o, budget)) {

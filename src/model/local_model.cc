@@ -27,13 +27,13 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
   runtime.k_bytes_per_32 = kernels::kv_bytes_per_32(options.kv_types.k);
   runtime.v_bytes_per_32 = kernels::kv_bytes_per_32(options.kv_types.v);
   m->plan_ = memory::plan(shape, runtime);
-  const memory::Machine machine = memory::probe_machine();
-  if (memory::fits(m->plan_, runtime, machine.budget()) == memory::Fit::kNo)
+  QUIPU_ASSIGN(const memory::Bounds bounds, memory::Bounds::from_environment());
+  const uint64_t free = memory::probe_machine({.bounds = bounds}).free();
+  if (memory::fits(m->plan_, runtime, free) == memory::Fit::kNo)
     return error(Code::kOutOfMemory, "{} does not fit: {}\n{}", path,
-                 memory::refusal(m->plan_, runtime, machine.budget(), {}),
-                 memory::plan_lines(m->plan_, runtime));
+                 memory::refusal(m->plan_, runtime, free, {}), memory::plan_lines(m->plan_, runtime));
   // Unlike a server's, these sequences are going to be filled.
-  const uint64_t fixed = m->plan_.total() - m->plan_.bytes(memory::Category::kKv), free = machine.budget();
+  const uint64_t fixed = m->plan_.total() - m->plan_.bytes(memory::Category::kKv);
   const uint64_t room = free > fixed ? free - fixed : 0;
   if (m->plan_.kv_ceiling > room) {
     const uint64_t fitting = room / std::max<uint64_t>(m->plan_.kv_block_bytes, 1) /

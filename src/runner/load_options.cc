@@ -26,6 +26,7 @@ Result<LoadOptions> default_load_options() {
     o.idle_trim_seconds =
         ns > 0 ? static_cast<double>(ns) / 1e9 : 0;  // as a keep-alive: negative is for ever
   }
+  QUIPU_ASSIGN(o.bounds, memory::Bounds::from_environment());
   return o;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "memory/machine.h"
 #include "model/model.h"
 
 namespace quipu::runner {
@@ -16,13 +17,15 @@ struct LoadOptions {
   int n_threads = 0;  // 0: one per physical core
   KvTypes kv_types;
   std::vector<std::string> projectors = {};  // files beside the model's, for images
-  bool keep_prefixes = true;            // between requests
-  double idle_trim_seconds = 60;        // 0: never
+  bool keep_prefixes = true;                 // between requests
+  double idle_trim_seconds = 60;             // 0: never
+  memory::Bounds bounds = {};                // of what models may take
 };
 
 // The defaults, as environment variables change them (docs/environment.md): QUIPU_NUM_PARALLEL,
-// QUIPU_THREADS, QUIPU_KV_CACHE_TYPE, QUIPU_PREFIX_CACHE, QUIPU_IDLE_TRIM. Where Ollama has the variable too,
-// its name counts when ours is not set. kInvalidArgument names the variable.
+// QUIPU_THREADS, QUIPU_KV_CACHE_TYPE, QUIPU_PREFIX_CACHE, QUIPU_IDLE_TRIM, QUIPU_MEMORY,
+// QUIPU_MEMORY_RESERVE. Where Ollama has the variable too, its name counts when ours is not set.
+// kInvalidArgument names the variable.
 Result<LoadOptions> default_load_options();
 
 }  // namespace quipu::runner

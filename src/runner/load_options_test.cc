@@ -11,9 +11,9 @@ class LoadOptionsTest : public testing::Test {
  protected:
   void SetUp() override { TearDown(); }
   void TearDown() override {
-    for (const char* name :
-         {"QUIPU_NUM_PARALLEL", "OLLAMA_NUM_PARALLEL", "QUIPU_THREADS", "QUIPU_KV_CACHE_TYPE",
-          "OLLAMA_KV_CACHE_TYPE", "QUIPU_PREFIX_CACHE", "QUIPU_IDLE_TRIM"})
+    for (const char* name : {"QUIPU_NUM_PARALLEL", "OLLAMA_NUM_PARALLEL", "QUIPU_THREADS",
+                             "QUIPU_KV_CACHE_TYPE", "OLLAMA_KV_CACHE_TYPE", "QUIPU_PREFIX_CACHE",
+                             "QUIPU_IDLE_TRIM", "QUIPU_MEMORY", "QUIPU_MEMORY_RESERVE"})
       unsetenv(name);
   }
 };
@@ -35,6 +35,8 @@ TEST_F(LoadOptionsTest, EachVariableCounts) {
   setenv("OLLAMA_KV_CACHE_TYPE", "f32", 1);
   setenv("QUIPU_PREFIX_CACHE", "off", 1);
   setenv("QUIPU_IDLE_TRIM", "1m30s", 1);
+  setenv("QUIPU_MEMORY", "60%", 1);
+  setenv("QUIPU_MEMORY_RESERVE", "1 GB", 1);
   const auto o = default_load_options();
   ASSERT_TRUE(o) << o.error().message;
   EXPECT_EQ(o->n_parallel, 7);
@@ -43,6 +45,11 @@ TEST_F(LoadOptionsTest, EachVariableCounts) {
   EXPECT_EQ(o->kv_types.v, kernels::KvType::kF32);
   EXPECT_FALSE(o->keep_prefixes);
   EXPECT_EQ(o->idle_trim_seconds, 90);
+  ASSERT_TRUE(o->bounds.memory && o->bounds.reserve);
+  EXPECT_EQ(o->bounds.memory->of(1000), 600u);
+  EXPECT_EQ(o->bounds.reserve->of(1000), 1'000'000'000u);
+  setenv("QUIPU_MEMORY", "0", 1);
+  EXPECT_FALSE(default_load_options()->bounds.memory) << "0 is automatic";
   unsetenv("QUIPU_NUM_PARALLEL");
   EXPECT_EQ(default_load_options()->n_parallel, 2);
   setenv("QUIPU_IDLE_TRIM", "-1", 1);
@@ -50,11 +57,10 @@ TEST_F(LoadOptionsTest, EachVariableCounts) {
 }
 
 TEST_F(LoadOptionsTest, ABadValueNamesItsVariable) {
-  const std::pair<const char*, const char*> bad[] = {{"QUIPU_NUM_PARALLEL", "many"},
-                                                     {"QUIPU_NUM_PARALLEL", "257"},
-                                                     {"QUIPU_THREADS", "-1"},
-                                                     {"QUIPU_KV_CACHE_TYPE", "f8"},
-                                                     {"QUIPU_IDLE_TRIM", "soon"}};
+  const std::pair<const char*, const char*> bad[] = {
+      {"QUIPU_NUM_PARALLEL", "many"},  {"QUIPU_NUM_PARALLEL", "257"}, {"QUIPU_THREADS", "-1"},
+      {"QUIPU_KV_CACHE_TYPE", "f8"},   {"QUIPU_IDLE_TRIM", "soon"},   {"QUIPU_MEMORY", "most"},
+      {"QUIPU_MEMORY_RESERVE", "101%"}};
   for (const auto& [name, value] : bad) {
     setenv(name, value, 1);
     const auto o = default_load_options();

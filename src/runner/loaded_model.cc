@@ -1,5 +1,7 @@
 #include "runner/loaded_model.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/checked.h"
@@ -57,7 +59,8 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
   QUIPU_ASSIGN(m->model_, load_model(*m->file_));
   QUIPU_TRY(m->open_projectors(options.projectors));
 
-  const memory::Machine machine = memory::probe_machine();
+  m->bounds_ = options.bounds;
+  const memory::Machine machine = m->machine();
   m->planned_ = plan_model(*m->file_, *m->model_, options, machine, m->projector_bytes());
   const Planned& p = m->planned_;
   if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo) {
@@ -67,7 +70,7 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
                                      memory::refusal(p.plan, p.options, p.free, memory::advice(others))),
                          path});
     failure.plan = {{"memory", plan_json(p)},
-                    {"machine", machine_json(p, machine)},
+                    {"machine", machine_json(machine)},
                     {"fits", "no"},
                     {"alternatives", alternatives_json(others)}};
     failure.table = memory::plan_lines(p.plan, p.options) + memory::alternatives_table(others);
@@ -115,24 +118,26 @@ Result<const Tokenizer*> LoadedModel::need_tokenizer() const {
   return tokenizer_.get();
 }
 
+memory::Machine LoadedModel::machine() const {
+  return memory::probe_machine({.bounds = bounds_, .runners = {::getpid()}});
+}
+
 uint64_t LoadedModel::kv_room() const {
-  // What the system calls available includes the pages of the weights, which it could drop: they count as
-  // taken.
-  const uint64_t available = memory::probe_machine().budget();
-  const uint64_t weights = file_->mapped_bytes() + projector_bytes();
-  return available > weights ? available - weights : 0;
+  const uint64_t room = planned_.kv_room(machine().free()), committed = ledger_.bytes(memory::Category::kKv);
+  return room - std::min(room, committed);
 }
 
 Result<void> LoadedModel::check_room(const RunLimits& limits, int64_t n_tokens) const {
   const KvTypes types = limits.kv_types.value_or(engine_->options().kv_types);
   const uint64_t block = std::max<uint64_t>(model_->kv_layout(types).block_bytes(), 1);
-  const uint64_t room = engine_->kv_use().committed + kv_room();
+  const uint64_t room = planned_.kv_room(machine().budget());
   const int64_t tokens = std::max(limits.n_ctx, n_tokens);
   const int64_t blocks = tokens / kernels::kBlockTokens + (tokens % kernels::kBlockTokens != 0);
   const auto wanted = checked_mul(static_cast<uint64_t>(blocks), block);
   if (wanted && *wanted <= room) return {};
-  return error(Code::kOutOfMemory, "{} tokens need a KV cache of {}, but {} are free: num_ctx {} fits",
-               tokens, format_bytes(wanted.value_or(UINT64_MAX)), format_bytes(room),
+  return error(Code::kOutOfMemory,
+               "{} tokens need a KV cache of {}, but there is room for {}: num_ctx {} fits", tokens,
+               format_bytes(wanted.value_or(UINT64_MAX)), format_bytes(room),
                room / block * kernels::kBlockTokens);
 }
 

@@ -60,6 +60,7 @@ class LoadedModel {
   LoadedModel() = default;
   Result<void> open_projectors(const std::vector<std::string>& paths);
   uint64_t projector_bytes() const;
+  memory::Machine machine() const;  // as it is now
 
   memory::Ledger ledger_;
   std::unique_ptr<gguf::File> file_;
@@ -67,6 +68,7 @@ class LoadedModel {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::string tokenizer_error_;
+  memory::Bounds bounds_;
   Planned planned_;
   std::unique_ptr<ThreadPool> pool_;
   memory::Arena workspace_, output_;

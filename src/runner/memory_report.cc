@@ -32,13 +32,13 @@ Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions
   p.options.k_bytes_per_32 = kernels::kv_bytes_per_32(load.kv_types.k);
   p.options.v_bytes_per_32 = kernels::kv_bytes_per_32(load.kv_types.v);
   p.kv_type = kv_types_name(load.kv_types);
-  p.free = machine.budget();
+  p.free = machine.free();
   const int64_t trained = model.n_ctx_train();
   p.options.n_ctx = load.n_ctx > 0 ? std::min(load.n_ctx, trained) : trained;
   p.plan = memory::plan(shape, p.options);
   if (load.n_ctx <= 0 && p.plan.kv_block_bytes > 0) {
     // One sequence of the default length must fit beside everything else; it takes whole blocks.
-    const uint64_t room = p.kv_room() / p.plan.kv_block_bytes * kernels::kBlockTokens;
+    const uint64_t room = p.kv_room(machine.budget()) / p.plan.kv_block_bytes * kernels::kBlockTokens;
     const auto fitting = static_cast<int64_t>(std::min<uint64_t>(room, static_cast<uint64_t>(trained)));
     p.options.n_ctx = std::min(trained, std::max(fitting, kLeastContext));
     p.plan = memory::plan(shape, p.options);
@@ -106,14 +106,14 @@ nlohmann::ordered_json plan_json(const Planned& p) {
   return out;
 }
 
-nlohmann::ordered_json machine_json(const Planned& p, const memory::Machine& m) {
+nlohmann::ordered_json machine_json(const memory::Machine& m) {
   nlohmann::ordered_json out = {{"total", m.total},
                                 {"available", m.available},
                                 {"budget", m.budget()},
-                                {"admitted", 0},
-                                {"free", p.free}};
+                                {"admitted", m.admitted},
+                                {"free", m.free()}};
   out["terms"] = nlohmann::ordered_json::array();
-  for (const auto& t : m.terms) out["terms"].push_back({{"name", t.name}, {"bytes", t.bytes}});
+  for (const auto& t : m.all_terms()) out["terms"].push_back({{"name", t.name}, {"bytes", t.bytes}});
   return out;
 }
 

@@ -23,16 +23,18 @@ struct Planned {
   memory::RuntimeOptions options;  // n_ctx and n_parallel as decided
   int n_threads = 1;
   std::string kv_type;  // "f16:f16"
-  uint64_t free = 0;    // the budget it was held against
+  uint64_t free = 0;    // what it was held against: of the budget, what other models leave
 
-  // What of that budget is left for the KV cache.
-  uint64_t kv_room() const {
+  // What of a budget is left for the KV cache.
+  uint64_t kv_room(uint64_t budget) const {
     const uint64_t fixed = plan.total() - plan.bytes(memory::Category::kKv);
-    return free > fixed ? free - fixed : 0;
+    return budget > fixed ? budget - fixed : 0;
   }
 };
 
-// Pure but for the machine it is given. n_ctx above the trained length is lowered to it. projector_bytes: of
+// Pure but for the machine it is given. n_ctx above the trained length is lowered to it. Where none is given
+// it is as long as the whole budget can hold one sequence: what else is loaded now may make room when it is
+// needed, and a model's context should not depend on its company. projector_bytes: of
 // the files beside the model's.
 Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions& load,
                    const memory::Machine& machine, uint64_t projector_bytes = 0);
@@ -56,7 +58,7 @@ std::vector<memory::Alternative> alternatives(const gguf::File& file, const Plan
 nlohmann::ordered_json alternatives_json(const std::vector<memory::Alternative>& all);
 
 nlohmann::ordered_json plan_json(const Planned& p);
-nlohmann::ordered_json machine_json(const Planned& p, const memory::Machine& m);
+nlohmann::ordered_json machine_json(const memory::Machine& m);
 // Plan beside measured. KV's planned bytes are what is committed now.
 nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const memory::Ledger& ledger,
                                    KvState kv);

@@ -39,12 +39,12 @@ TEST_F(MemoryReport, TheDefaultContextIsWhatOneSequenceMayTake) {
   const Planned p = plan({}, fixed + 1000 * whole.plan.kv_bytes_per_token);
   EXPECT_EQ(p.options.n_ctx, 992) << "whole blocks of 32";
   EXPECT_NE(memory::fits(p.plan, p.options, p.free), memory::Fit::kNo);
-  EXPECT_EQ(p.kv_room(), 1000 * whole.plan.kv_bytes_per_token);
+  EXPECT_EQ(p.kv_room(p.free), 1000 * whole.plan.kv_bytes_per_token);
   // Below what is of use, the load is refused rather than the context made shorter still.
   const Planned small = plan({}, fixed + 10 * whole.plan.kv_bytes_per_token);
   EXPECT_EQ(small.options.n_ctx, 512);
   EXPECT_EQ(memory::fits(small.plan, small.options, small.free), memory::Fit::kNo);
-  EXPECT_EQ(plan({}, 5).kv_room(), 0u);
+  EXPECT_EQ(plan({}, 5).kv_room(5), 0u);
 }
 
 TEST_F(MemoryReport, CacheTypesCount) {

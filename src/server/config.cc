@@ -67,6 +67,20 @@ class Reader {
     return d;
   }
 
+  // A size or a percentage.
+  std::optional<ByteShare> share(const char* name) {
+    const auto v = environment(name);
+    std::optional<ByteShare> out;
+    if (v) {
+      if (const auto given = parse_byte_share(v->value))
+        out = *given;
+      else
+        c_.warnings.push_back(fmt::format("{}: {}; using the default", v->name, given.error().message));
+    }
+    note({name}, out ? v->value : "");
+    return out;
+  }
+
   // Secrets are not shown.
   std::string secret(Names names) {
     const auto v = environment(names);
@@ -112,6 +126,8 @@ Config Config::from_environment() {
   c.kv_cache_type = read.text({"QUIPU_KV_CACHE_TYPE", "OLLAMA_KV_CACHE_TYPE"});
   std::transform(c.kv_cache_type.begin(), c.kv_cache_type.end(), c.kv_cache_type.begin(),
                  [](char ch) { return ch >= 'A' && ch <= 'Z' ? static_cast<char>(ch + 32) : ch; });
+  c.memory.memory = read.share(memory::Bounds::kMemoryVariable);
+  c.memory.reserve = read.share(memory::Bounds::kReserveVariable);
   c.prune = !read.flag({"QUIPU_NOPRUNE", "OLLAMA_NOPRUNE"}, false);
   c.log_requests = read.flag({"QUIPU_DEBUG_LOG_REQUESTS", "OLLAMA_DEBUG_LOG_REQUESTS"}, false);
   if (environment({"QUIPU_GO_TEMPLATE", "OLLAMA_GO_TEMPLATE"}))

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "http/host_setting.h"
+#include "memory/machine.h"
 
 namespace quipu::server {
 
@@ -28,6 +29,7 @@ struct Config {
   int64_t max_queue = 512;
   int64_t threads = 0;
   std::string kv_cache_type;         // empty: the runner's default
+  memory::Bounds memory;             // of what all models may take together
   bool prune = true;                 // unused blobs at start, after create and delete
   bool log_requests = false;         // bodies, to files
   std::optional<bool> go_templates;  // absent: whichever of the model's two templates offers more

@@ -13,7 +13,7 @@ class ConfigTest : public testing::Test {
     for (const char* name :
          {"HOST", "ORIGINS", "MODELS", "API_KEY", "KEEP_ALIVE", "LOAD_TIMEOUT", "REQUEST_TIMEOUT",
           "CONTEXT_LENGTH", "NUM_PARALLEL", "MAX_LOADED_MODELS", "MAX_QUEUE", "THREADS", "KV_CACHE_TYPE",
-          "NOPRUNE", "DEBUG_LOG_REQUESTS", "GO_TEMPLATE", "PRELOAD"})
+          "MEMORY", "MEMORY_RESERVE", "NOPRUNE", "DEBUG_LOG_REQUESTS", "GO_TEMPLATE", "PRELOAD"})
       for (const char* owner : {"QUIPU_", "OLLAMA_"}) unsetenv((std::string(owner) + name).c_str());
   }
   void TearDown() override { SetUp(); }
@@ -58,11 +58,16 @@ TEST_F(ConfigTest, WhatMakesNoSenseIsAWarning) {
   setenv("OLLAMA_NUM_PARALLEL", "many", 1);
   setenv("OLLAMA_KEEP_ALIVE", "soon", 1);
   setenv("OLLAMA_MAX_QUEUE", "-3", 1);
+  setenv("QUIPU_MEMORY", "plenty", 1);
+  setenv("QUIPU_MEMORY_RESERVE", "10%", 1);
   const Config c = Config::from_environment();
   EXPECT_EQ(c.num_parallel, 4);
   EXPECT_EQ(c.keep_alive, std::chrono::minutes(5));
   EXPECT_EQ(c.max_queue, 512);
-  EXPECT_EQ(c.warnings.size(), 3u);
+  EXPECT_FALSE(c.memory.memory);
+  ASSERT_TRUE(c.memory.reserve);
+  EXPECT_EQ(c.memory.reserve->of(50), 5u);
+  EXPECT_EQ(c.warnings.size(), 4u);
 }
 
 }  // namespace

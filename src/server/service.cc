@@ -118,6 +118,7 @@ Result<void> Service::listen() {
   fleet.max_queue = c.max_queue;
   fleet.load_timeout = c.load_timeout;
   fleet.keep_alive = c.keep_alive;
+  fleet.bounds = c.memory;
   fleet.load = {.num_ctx = c.context_length, .kv_cache_type = c.kv_cache_type, .threads = c.threads};
   fleet.on_event = [this](const fleet::FleetEvent& event) { native::log_event(config_, event); };
   fleet_ = std::make_unique<fleet::Fleet>(std::move(fleet));

@@ -31,15 +31,15 @@ Result<void> run(Options o) {
                  o.load.n_ctx, model->n_ctx_train());
   if (o.load.n_ctx == 0 && named.n_ctx > 0)
     o.load.n_ctx = std::min<int64_t>(std::max<int64_t>(named.n_ctx, 4), model->n_ctx_train());  // as it loads
-  const memory::Machine machine = memory::probe_machine();
+  const memory::Machine machine = memory::probe_machine({.bounds = o.load.bounds});
   const runner::Planned p = runner::plan_model(*file, *model, o.load, machine);
   const auto others = runner::alternatives(*file, p);
   if (o.json) {
     nlohmann::ordered_json out = {{"model", o.subject}};
     out["memory"] = runner::plan_json(p);
-    out["machine"] = runner::machine_json(p, machine);
+    out["machine"] = runner::machine_json(machine);
     out["charge"] = memory::charge(p.plan, p.options);
-    out["fits"] = memory::fit_name(memory::fits(p.plan, p.options, machine.budget()));
+    out["fits"] = memory::fit_name(memory::fits(p.plan, p.options, machine.free()));
     out["alternatives"] = runner::alternatives_json(others);
     std::cout << out.dump() << "\n";
     return {};
