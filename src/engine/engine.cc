@@ -82,6 +82,12 @@ class Engine::Impl {
   }
 
   KvUse kv_use() const { return scheduler_.use(); }
+  Counters counters() const {
+    Counters c = scheduler_.counters();
+    const std::lock_guard lock(mutex_);
+    c.waiting += waiting_.size();
+    return c;
+  }
   const EngineOptions& options() const { return options_; }
   uint64_t kv_block_bytes() const { return block_bytes_; }
 
@@ -193,7 +199,7 @@ class Engine::Impl {
   std::atomic<uint64_t> next_id_{1};
   std::atomic<bool> warned_context_{false}, warned_threads_{false};
 
-  std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_, filled_;
   std::list<Owned> waiting_;
   std::set<uint64_t> cancelled_;
@@ -248,6 +254,7 @@ void Engine::cancel(uint64_t id) { impl_->cancel(id); }
 const EngineOptions& Engine::options() const { return impl_->options(); }
 uint64_t Engine::kv_block_bytes() const { return impl_->kv_block_bytes(); }
 Engine::KvUse Engine::kv_use() const { return impl_->kv_use(); }
+Engine::Counters Engine::counters() const { return impl_->counters(); }
 Result<void> Engine::fill(int64_t tokens, int64_t sequences) { return impl_->fill(tokens, sequences); }
 
 }  // namespace quipu

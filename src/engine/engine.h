@@ -3,13 +3,16 @@
 // A step takes one row of every sequence that is decoding and fills the batch (256 rows; 48 while somebody
 // decodes, who has to wait for it) with prefill, shared evenly among the sequences that still have prompt to
 // read, so nobody waits for another's long prompt. Embeddings are prefill like any other. A step is of
-// sequences with the same KV types; where there are several, they take turns. What a finished request leaves
-// in the cache is kept, and the next request that starts with the same tokens goes on from there: a further
-// turn prefills only what is new. Running and kept conversations together are never more than n_parallel.
+// sequences with the same KV types; where there are several, they take turns.
 //
-// When the cache may not grow: kept conversations are dropped, oldest first; then new requests wait; then the
-// youngest of several sequences pauses, gives its blocks away and is computed again later, with the same
-// result; a sequence that is alone ends with StopReason::kMemory.
+// What is computed stays in the cache, block by block (kv/prefix_tree.h): whoever starts with the same tokens
+// goes on from there. A further turn of a conversation computes only what is new, and what several requests
+// have in common is computed and held once, also when they arrive together. Together with what runs it takes
+// no more than n_parallel contexts of n_ctx tokens, unless requests that run need more.
+//
+// When the cache may not grow: what is cached and not in use is dropped, least recently used first; then new
+// requests wait; then the youngest of several sequences pauses, gives its blocks away and is computed again
+// later, with the same result; a sequence that is alone ends with StopReason::kMemory.
 //
 // Threads: submit(), cancel() and the getters from any thread. Everything else happens on the engine's own
 // thread, which sleeps when there is nothing to do.
@@ -34,8 +37,8 @@ struct EngineOptions {
   int64_t n_parallel = 4;  // sequences at once; more wait
   int64_t max_waiting = 512;
   KvTypes kv_types{};
-  bool keep_prefixes = true;
-  // Cached conversations and free blocks go back to the system after this many seconds without use; 0: never.
+  bool keep_prefixes = true;  // false: nothing is kept and nothing shared
+  // Cached and free blocks go back to the system after this many seconds without use; 0: never.
   double idle_trim_seconds = 60;
   uint64_t kv_budget =
       std::numeric_limits<uint64_t>::max();  // bytes of KV cache at most, whatever the contexts ask for
@@ -65,11 +68,19 @@ class Engine {
   uint64_t kv_block_bytes() const;  // of the engine's own types
 
   struct KvUse {
-    uint64_t in_use = 0;  // bytes of running sequences
-    uint64_t cached = 0;  // bytes kept for the next turn, beside those
+    uint64_t in_use = 0;  // bytes of running sequences, what they share counted once
+    uint64_t cached = 0;  // bytes that nobody uses now, kept for who comes with the same tokens
     uint64_t committed = 0;
   };
   KvUse kv_use() const;
+
+  struct Counters {
+    uint64_t running = 0;
+    uint64_t waiting = 0;         // in the queue, or for memory
+    uint64_t preemptions = 0;     // so far: sequences that paused for want of memory
+    uint64_t evicted_blocks = 0;  // so far: what was cached and had to go, for memory or unused too long
+  };
+  Counters counters() const;
 
   // For memory tests: commits and touches blocks for `sequences` x `tokens`, holding them until called with
   // 0.

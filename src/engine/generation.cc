@@ -34,12 +34,10 @@ Generation::Generation(uint64_t id, GenerateRequest request, int64_t n_ctx, std:
   may_shift_ = asked != 0 && request_.options.shift;
 }
 
-void Generation::start(kv::BlockTable table, int64_t n_stored) {
+void Generation::start() {
   const bool first = !started_;
-  Sequence::start(std::move(table), n_stored);
-  if (!first) return;
-  stats_.cached_tokens = n_stored;
-  if (request_.on_start) request_.on_start();
+  Sequence::start();
+  if (first && request_.on_start) request_.on_start();
 }
 
 std::optional<StopReason> Generation::computed(std::span<float> logits, std::span<Candidate> memory) {
@@ -63,7 +61,10 @@ Token Generation::choose(std::span<float> logits, std::span<Candidate> memory) {
 }
 
 std::optional<StopReason> Generation::accept(Token token) {
-  if (!prefilled_) prefilled_ = Clock::now();
+  if (!prefilled_) {
+    prefilled_ = Clock::now();
+    stats_.cached_tokens = n_found_;
+  }
   ++stats_.generated_tokens;
   sampler_->accept(token);
   cache_.tokens.push_back(token);
@@ -102,8 +103,7 @@ bool Generation::shift_context() {
   const int64_t discard = (n_ctx_ - keep) / 2;
   if (discard <= 0) return false;
   cache_.tokens.erase(cache_.tokens.begin() + keep, cache_.tokens.begin() + keep + discard);
-  cache_.n_stored = std::min(cache_.n_stored, keep);
-  cache_.table.truncate(cache_.n_stored);
+  cache_.keep_first(keep);
   ++stats_.context_shifts;
   return true;
 }
@@ -116,6 +116,7 @@ void Generation::finish(StopReason reason, uint64_t kv_bytes) {
   const auto now = Clock::now();
   const auto started = started_.value_or(now), prefilled = prefilled_.value_or(now);
   stats_.reason = reason;
+  if (!prefilled_) stats_.cached_tokens = n_found_;
   stats_.kv_bytes = kv_bytes;
   stats_.prompt_ns = nanoseconds(prefilled - started);
   stats_.generate_ns = nanoseconds(now - prefilled);

@@ -20,7 +20,7 @@ class Generation final : public Sequence {
   Generation(uint64_t id, GenerateRequest request, int64_t n_ctx, std::unique_ptr<Sampler> sampler,
              const Tokenizer* tokenizer, std::span<const Token> suppressed);
 
-  void start(kv::BlockTable table, int64_t n_stored) override;
+  void start() override;
   bool samples() const override { return true; }
   bool make_context() override { return n_tokens() <= n_ctx_ || (may_shift_ && shift_context()); }
   std::optional<StopReason> computed(std::span<float> logits, std::span<Candidate> memory) override;

@@ -6,19 +6,6 @@
 
 namespace quipu {
 
-void KvCache::begin_count() {
-  ++n_counts_;
-  n_counted_ = 0;
-}
-
-void KvCache::count(const kv::BlockTable& table) {
-  for (const kv::BlockId id : table.ids()) {
-    if (id >= counted_in_.size()) counted_in_.resize(id + 1);
-    if (counted_in_[id] != n_counts_) ++n_counted_;
-    counted_in_[id] = n_counts_;
-  }
-}
-
 KvCaches::KvCaches(const Model& model, int64_t n_tokens, int64_t n_sequences, memory::Ledger& ledger)
     : model_(model), n_tokens_(n_tokens), n_sequences_(n_sequences), ledger_(ledger) {}
 
@@ -48,6 +35,33 @@ uint64_t KvCaches::in_use_bytes() const {
   uint64_t sum = 0;
   for (const auto& c : caches_) sum += c->in_use_bytes();
   return sum;
+}
+
+uint64_t KvCaches::cached_bytes() const {
+  uint64_t sum = 0;
+  for (const auto& c : caches_) sum += c->cached_bytes();
+  return sum;
+}
+
+uint64_t KvCaches::n_evicted() const {
+  uint64_t sum = 0;
+  for (const auto& c : caches_) sum += c->tree.n_evicted();
+  return sum;
+}
+
+bool KvCaches::evict_oldest() {
+  KvCache* of = nullptr;
+  for (const auto& c : caches_)
+    if (const auto t = c->tree.oldest_use(); t && (of == nullptr || *t < *of->tree.oldest_use()))
+      of = c.get();
+  return of != nullptr && of->tree.evict_oldest();
+}
+
+std::optional<kv::PrefixTree::Clock::time_point> KvCaches::oldest_use() const {
+  std::optional<kv::PrefixTree::Clock::time_point> oldest;
+  for (const auto& c : caches_)
+    if (const auto t = c->tree.oldest_use(); t && (!oldest || *t < *oldest)) oldest = t;
+  return oldest;
 }
 
 size_t KvCaches::trim() {

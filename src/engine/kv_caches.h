@@ -6,12 +6,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
 #include "kv/block_pool.h"
 #include "kv/block_table.h"
+#include "kv/prefix_tree.h"
 #include "memory/ledger.h"
 #include "model/model.h"
 
@@ -20,25 +22,18 @@ namespace quipu {
 class KvCache {
  public:
   KvCache(KvTypes its_types, const kv::KvLayout& its_layout, std::unique_ptr<kv::BlockPool> pool)
-      : types(its_types), layout(its_layout), blocks(std::move(pool)) {}
+      : types(its_types), layout(its_layout), blocks(std::move(pool)), tree(*blocks) {}
 
   const KvTypes types;
   const kv::KvLayout layout;
   const std::unique_ptr<kv::BlockPool> blocks;
+  kv::PrefixTree tree;  // what sequences share, and what they left
 
   uint64_t block_bytes() const { return layout.block_bytes(); }
   uint64_t committed_bytes() const { return blocks->committed() * block_bytes(); }
-  uint64_t in_use_bytes() const { return blocks->in_use() * block_bytes(); }
-
-  // How many blocks some tables hold together, those that they share counted once.
-  void begin_count();
-  void count(const kv::BlockTable& table);
-  uint64_t counted_bytes() const { return n_counted_ * block_bytes(); }
-
- private:
-  std::vector<uint32_t> counted_in_;  // [block]: the count that it was part of last
-  uint32_t n_counts_ = 0;
-  uint64_t n_counted_ = 0;
+  uint64_t in_use_bytes() const { return blocks->in_use() * block_bytes(); }  // by anybody, also the tree
+  // What only the tree has, and could give.
+  uint64_t cached_bytes() const { return static_cast<uint64_t>(tree.n_unused()) * block_bytes(); }
 };
 
 class KvCaches {
@@ -50,9 +45,15 @@ class KvCaches {
   Result<KvCache*> get(KvTypes types);  // the same one as long as this lives
   std::span<const std::unique_ptr<KvCache>> all() const { return caches_; }
 
+  // Drops the cached block that was used longest ago; false: there is none.
+  bool evict_oldest();
+  std::optional<kv::PrefixTree::Clock::time_point> oldest_use() const;
+
   // Of all of them together.
   uint64_t committed_bytes() const;
   uint64_t in_use_bytes() const;
+  uint64_t cached_bytes() const;
+  uint64_t n_evicted() const;
   size_t trim();  // gives free blocks' pages back to the system; the bytes that were
 
  private:

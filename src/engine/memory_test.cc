@@ -42,15 +42,122 @@ TEST_F(EngineMemory, MoreRequestsThanPlacesAllGetAnswers) {
   EXPECT_LE(blocks(engine_->kv_use().committed), 4u * 8) << "never more than n_parallel contexts";
 }
 
-// However many there were: what is kept and what runs are n_parallel conversations together.
-TEST_F(EngineMemory, KeptConversationsAreNoMoreThanPlaces) {
+// What bounds the cache is memory, not how many conversations there were.
+TEST_F(EngineMemory, ConversationsBeyondThePlacesKeepTheirs) {
   start({.n_ctx = 256, .n_parallel = 2});
-  for (uint32_t i = 0; i < 6; ++i) {
+  std::vector<std::vector<Token>> chats;
+  for (uint32_t i = 0; i < 4; ++i) chats.push_back(tokens(60, i));
+  for (int turn = 0; turn < 3; ++turn)
+    for (uint32_t i = 0; i < 4; ++i) {
+      auto a = ask(chats[i], greedy(3));
+      EXPECT_EQ(a->stats().cached_tokens, turn == 0 ? 0 : static_cast<int64_t>(chats[i].size()) - 5 - 1)
+          << "turn " << turn;
+      chats[i] = joined(joined(chats[i], a->tokens()), tokens(5, 10 + i));
+    }
+  EXPECT_EQ(blocks(engine_->kv_use().cached), 4 * 3u);
+  EXPECT_EQ(engine_->counters().evicted_blocks, 0u);
+}
+
+TEST_F(EngineMemory, WhatIsCachedStaysBelowTheCeiling) {
+  start({.n_ctx = 256, .n_parallel = 2});
+  for (uint32_t i = 0; i < 12; ++i) {
     ask(tokens(100, i), greedy(1))->wait();
-    EXPECT_EQ(blocks(engine_->kv_use().cached), std::min(i + 1, 2u) * 4);
+    EXPECT_EQ(blocks(engine_->kv_use().cached), std::min((i + 1) * 4, 16u));
+    EXPECT_LE(blocks(engine_->kv_use().committed), 16u);
   }
-  EXPECT_EQ(ask(tokens(100, 5), greedy(1))->stats().cached_tokens, 99);
+  EXPECT_EQ(ask(tokens(100, 11), greedy(1))->stats().cached_tokens, 99);
   EXPECT_EQ(ask(tokens(100, 0), greedy(1))->stats().cached_tokens, 0) << "long gone";
+  EXPECT_GE(engine_->counters().evicted_blocks, 32u);
+}
+
+// A request may have a longer context than the engine's; what it leaves does not stay beyond the ceiling.
+TEST_F(EngineMemory, ALongerContextGoesBackToTheCeiling) {
+  start({.n_ctx = 64, .n_parallel = 2});
+  GenerateOptions o = greedy(20);
+  o.n_ctx = 2000;
+  EXPECT_EQ(ask(tokens(1000, 1), o)->stats().generated_tokens, 20);
+  EXPECT_EQ(blocks(engine_->kv_use().cached), 4u);
+  EXPECT_EQ(blocks(engine_->kv_use().committed), 4u);
+  EXPECT_EQ(ask(tokens(50, 1), greedy(1))->stats().cached_tokens, 49) << "its beginning is what stayed";
+}
+
+// A system prompt in common is computed once and held once, whether the chats come one by one or together.
+TEST_F(EngineMemory, WhatChatsHaveInCommonIsThereOnce) {
+  const std::vector<Token> system = tokens(320, 1);
+  for (const bool together : {true, false}) {
+    start({.n_ctx = 1024, .n_parallel = 4});
+    std::vector<std::unique_ptr<Answer>> answers;
+    std::vector<uint64_t> seen(4);
+    if (together) hold();
+    for (uint32_t i = 0; i < 4; ++i)
+      answers.push_back(ask(joined(system, tokens(10, 2 + i)), greedy(20),
+                            [&, i](Answer&) { seen[i] = blocks(engine_->kv_use().in_use); }));
+    if (together) release();
+    int64_t cached = 0;
+    for (auto& a : answers) cached += a->stats().cached_tokens;
+    EXPECT_GE(cached, 3 * 320);
+    EXPECT_LE(cached, 3 * 323) << "at most what the last ones have in common by chance";
+    for (const uint64_t n : seen) EXPECT_LE(n, 10u + 4u + 1) << "and one that is held";
+    EXPECT_EQ(engine_->kv_use().in_use, 0u);
+    EXPECT_LE(blocks(engine_->kv_use().committed), 10u + 4u + 1) << "never more";
+  }
+}
+
+// The same prompt four times, in whole blocks and not: each computes its last token and what is not a block.
+TEST_F(EngineMemory, FourTimesTheSame) {
+  for (const size_t n : {31u, 32u, 33u, 64u, 100u, 320u}) {
+    start({.n_ctx = 1024, .n_parallel = 4});
+    hold();
+    std::vector<std::unique_ptr<Answer>> answers;
+    for (uint32_t i = 0; i < 4; ++i) answers.push_back(ask(tokens(n, 1), sampled(30, i)));
+    release();
+    int64_t cached = 0;
+    for (auto& a : answers) cached += a->stats().cached_tokens;
+    const auto whole = static_cast<int64_t>(n % 32 == 0 ? n - 1 : n / 32 * 32);
+    EXPECT_EQ(cached, 3 * whole) << n << " tokens";
+  }
+}
+
+// The one that the others wait for goes: one of them computes the block then.
+TEST_F(EngineMemory, WhoIsWaitedForMayGo) {
+  const std::vector<Token> prompt = tokens(3000, 1);
+  std::vector<Token> expected;
+  {
+    start({.n_ctx = 4096, .n_parallel = 1, .keep_prefixes = false});
+    expected = ask(prompt, greedy(10))->tokens();
+  }
+  for (int round = 0; round < 3; ++round) {
+    start({.n_ctx = 4096, .n_parallel = 4});
+    hold();
+    std::vector<std::unique_ptr<Answer>> answers;
+    for (uint32_t i = 0; i < 4; ++i) answers.push_back(ask(prompt, greedy(10)));
+    release();
+    for (int i = 0; i < 3; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2 * round));
+      engine_->cancel(answers[static_cast<size_t>(i)]->id);
+    }
+    EXPECT_EQ(answers[3]->tokens(), expected);
+    for (auto& a : answers) a->wait();
+    EXPECT_EQ(engine_->kv_use().in_use, 0u);
+  }
+}
+
+TEST_F(EngineMemory, CountsWhatHappens) {
+  EXPECT_EQ(engine_->counters().running + engine_->counters().waiting, 0u);
+  limit_ = 9;
+  start_bounded(2);
+  hold();
+  std::vector<std::unique_ptr<Answer>> answers;
+  for (uint32_t i = 0; i < 4; ++i) answers.push_back(ask(tokens(20, i), greedy(200)));
+  EXPECT_EQ(engine_->counters().running, 1u);
+  EXPECT_EQ(engine_->counters().waiting, 4u);
+  release();
+  for (auto& a : answers) EXPECT_EQ(a->stats().generated_tokens, 200);
+  EXPECT_GT(engine_->counters().preemptions, 0u);
+  EXPECT_GT(engine_->counters().evicted_blocks, 0u);
+  for (int i = 0; i < 1000 && engine_->counters().running != 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(engine_->counters().running + engine_->counters().waiting, 0u);
 }
 
 TEST_F(EngineMemory, AWholeContextFitsWhenEverybodyHasOne) {
@@ -97,7 +204,7 @@ TEST_F(EngineMemory, ABudgetBoundsEverybodyTogether) {
   EXPECT_EQ(ask(tokens(60, 9), greedy(500))->stats().reason, StopReason::kMemory);
 }
 
-TEST_F(EngineMemory, KeptConversationsGiveWay) {
+TEST_F(EngineMemory, WhatIsCachedGivesWay) {
   limit_ = 6;
   start_bounded(4);
   for (uint32_t i = 0; i < 3; ++i) ask(tokens(50, i), greedy(1))->wait();

@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/checked.h"
 
@@ -8,9 +9,10 @@ namespace quipu {
 
 namespace {
 
-// Rows of a step while somebody decodes. Prefill is nearly as fast in small chunks as in those of 256 rows, and
-// who decodes waits a fifth of the time for his next token: with four chats at once (bench/serve.py, SmolLM2 on
-// two cores) 48 rows have a 99th percentile of 29 ms between tokens, 64 rows of 40 ms, at equal throughput.
+// Rows of a step while somebody decodes. Prefill is nearly as fast in small chunks as in those of 256 rows,
+// and who decodes waits a fifth of the time for his next token: with four chats at once (bench/serve.py,
+// SmolLM2 on two cores) 48 rows have a 99th percentile of 29 ms between tokens, 64 rows of 40 ms, at equal
+// throughput.
 constexpr int64_t kRowsBesideDecoding = 48;
 
 // Nothing for "never", and for so long that it comes to the same.
@@ -20,6 +22,28 @@ std::optional<Clock::duration> trim_after(double seconds) {
 }
 
 bool decodes(const Sequence& s) { return s.samples() && s.n_pending() == 1; }
+
+// What the plan says that n_parallel contexts take.
+uint64_t kv_ceiling(const Model& model, const EngineOptions& o) {
+  const auto of_one = checked_mul(static_cast<uint64_t>(ceil_div<int64_t>(o.n_ctx, kernels::kBlockTokens)),
+                                  static_cast<uint64_t>(model.kv_layout(o.kv_types).block_bytes()));
+  const auto all = of_one ? checked_mul(*of_one, static_cast<uint64_t>(o.n_parallel)) : std::nullopt;
+  return all.value_or(std::numeric_limits<uint64_t>::max());
+}
+
+// Whether `a`, which comes first, is going to compute the block that has all that `b` needs next: once it is
+// full, b takes it over. Who is further in that block comes first, and of several the oldest: then there is
+// always one that waits for nobody.
+bool computes_for(const Sequence& a, const Sequence& b) {
+  if (!a.cache().path.in_tree() || !a.cache().path.same_as(b.cache().path)) return false;
+  const int64_t n_a = a.cache().n_stored, n_b = b.cache().n_stored;
+  if (n_a != n_b ? n_a < n_b : a.id() >= b.id()) return false;
+  const int64_t begin = a.cache().path.n_blocks() * kernels::kBlockTokens;
+  const int64_t needed = std::min<int64_t>(b.n_tokens() - 1 - begin, kernels::kBlockTokens);  // not the last
+  if (a.n_tokens() - begin < kernels::kBlockTokens || begin + needed <= n_b) return false;
+  const auto from = a.cache().tokens.begin() + begin;
+  return std::equal(from, from + needed, b.cache().tokens.begin() + begin);
+}
 
 }  // namespace
 
@@ -31,6 +55,7 @@ Scheduler::Scheduler(Parts parts, const EngineOptions& options)
       candidates_(parts.candidates),
       options_(options),
       idle_trim_(trim_after(options.idle_trim_seconds)),
+      ceiling_(kv_ceiling(model_, options)),
       caches_(std::move(parts.caches)),
       free_sums_(std::move(parts.hidden_sums)) {}
 
@@ -39,8 +64,10 @@ Scheduler::Scheduler(Parts parts, const EngineOptions& options)
 void Scheduler::add(std::unique_ptr<Sequence> s) {
   const auto cache = caches_.get(s->limits().kv_types.value_or(options_.kv_types));
   if (!cache) return s->fail(cache.error());
-  s->cache().move_to(**cache);
+  // An embedding needs the hidden states of all its tokens, and its text has no next turn.
+  s->cache().move_to(**cache, options_.keep_prefixes && s->samples());
   wait_for_memory(std::move(s));
+  count_use();
 }
 
 void Scheduler::wait_for_memory(Owned s) {
@@ -66,22 +93,26 @@ void Scheduler::release(Sequence& s) {
   s.set_hidden_sum(nullptr);
 }
 
+// Its blocks stay in the tree as long as nobody needs the memory.
+void Scheduler::leave(Sequence& s) {
+  CachedTokens& c = s.cache();
+  if (c.path.in_tree()) c.home->tree.publish_all(c.text());
+  s.pause();
+  evict_beside(0);
+  release(s);
+}
+
 void Scheduler::pause(Sequence& s) {
   Owned owned = remove(s);
-  release(s);
-  owned->pause();
+  leave(s);
+  ++n_preemptions_;
   wait_for_memory(std::move(owned));
 }
 
-// What it leaves in the cache is kept for the next turn. An embedding's text has none.
 void Scheduler::end(Sequence& s, StopReason reason) {
   const Owned owned = remove(s);
   const uint64_t kv_bytes = s.cache().table.ids().size() * s.cache().home->block_bytes();
-  release(s);
-  if (options_.keep_prefixes && s.samples())
-    kept_.put(std::move(s.cache()));
-  else
-    s.pause();
+  leave(s);
   count_use();
   s.finish(reason, kv_bytes);
 }
@@ -122,7 +153,9 @@ void Scheduler::end_what_is_over() {
 void Scheduler::step() {
   end_what_is_over();
   start_paused();
+  count_use();
   if (KvCache* home = whose_turn()) {
+    catch_up(*home);
     std::vector<Slice> slices = pick(*home);
     reserve(slices);
     if (!slices.empty()) {
@@ -168,6 +201,12 @@ std::vector<Scheduler::Slice> Scheduler::pick(const KvCache& home) {
   }
   const int64_t rows =
       somebody_decodes ? std::max(kRowsBesideDecoding, static_cast<int64_t>(running_.size())) : kMaxBatchRows;
+  if (prefilling.size() > 1) {
+    const std::vector<Sequence*> all = prefilling;
+    std::erase_if(prefilling, [&](const Sequence* s) {
+      return std::any_of(all.begin(), all.end(), [s](const Sequence* a) { return computes_for(*a, *s); });
+    });
+  }
   int64_t free_rows = rows - static_cast<int64_t>(slices.size());
   std::sort(prefilling.begin(), prefilling.end(), [](const Sequence* a, const Sequence* b) {
     return a->n_pending() != b->n_pending() ? a->n_pending() < b->n_pending() : a->id() < b->id();
@@ -212,6 +251,7 @@ void Scheduler::use_results(const std::vector<Slice>& slices) {
   for (const Slice& slice : slices) {
     Sequence& s = *slice.sequence;
     s.cache().n_stored += slice.n_rows;
+    if (s.cache().path.in_tree()) s.cache().home->tree.publish(s.cache().text());
     if (!slice.is_last) continue;
     const std::span<float> logits(row, s.samples() ? n_vocab : 0);
     row += logits.size();

@@ -3,7 +3,12 @@
 //
 // Sequences whose K and V are stored as the same types take their steps together; the types take turns.
 //
-// Threads: the engine's thread only, but for use().
+// What they compute goes into the cache's prefix tree block by block, and before a sequence gets rows it
+// takes from there what others have computed meanwhile. Of several that need the same block next only one
+// gets rows, and the others wait for it: who that is, is decided anew in every step, so nobody waits for one
+// that has gone.
+//
+// Threads: the engine's thread only, but for use() and counters().
 #pragma once
 
 #include <atomic>
@@ -14,7 +19,6 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "engine/kept.h"
 #include "engine/kv_caches.h"
 #include "engine/sequence.h"
 
@@ -53,6 +57,7 @@ class Scheduler {
   void trim(Clock::time_point now);
 
   Engine::KvUse use() const;
+  Engine::Counters counters() const;  // of those that wait only those that are paused here
 
  private:
   struct Slice {
@@ -72,17 +77,20 @@ class Scheduler {
   Owned remove(Sequence& s);
   void release(Sequence& s);
   void pause(Sequence& s);
+  void leave(Sequence& s);
   void end(Sequence& s, StopReason reason);
   void fail(const std::vector<Slice>& slices, const Error& e);
 
   // scheduler_memory.cc: who gets which blocks
   void start_paused();
   bool start(Sequence& s);
+  void catch_up(const KvCache& home);
   void reserve(std::vector<Slice>& slices);
   bool grow(CachedTokens& cache, int64_t n_tokens);
   uint64_t room() const;
   bool has_addresses(const KvCache& cache, int64_t n_blocks) const;
   bool can_promise(const KvCache& cache, int64_t n_blocks) const;
+  bool evict_beside(uint64_t more_bytes);
   void count_use();
 
   const Model& model_;
@@ -92,12 +100,12 @@ class Scheduler {
   std::span<Candidate> candidates_;
   const EngineOptions& options_;
   const std::optional<Clock::duration> idle_trim_;
+  const uint64_t ceiling_;  // bytes of the plan: what is cached does not reach beyond them
 
   KvCaches caches_;  // outlive those who hold blocks, below
   std::vector<double*> free_sums_;
   std::vector<Owned> running_;
   std::vector<Owned> paused_;  // new ones too, until there is memory for them; oldest first
-  KeptConversations kept_;
   std::vector<CachedTokens> filler_;
   Clock::time_point last_use_ = Clock::now();  // of the blocks that are free now, at the latest
   size_t last_turn_ = 0;                       // index of the cache that had the last step
@@ -107,7 +115,9 @@ class Scheduler {
   std::vector<int32_t> output_rows_;
   std::vector<HiddenSum> sums_;
 
+  uint64_t n_preemptions_ = 0;
   std::atomic<uint64_t> in_use_{0}, cached_{0}, committed_{0};
+  std::atomic<uint64_t> n_running_{0}, n_paused_{0}, n_preempted_{0}, n_evicted_{0};
 };
 
 }  // namespace quipu

@@ -1,6 +1,6 @@
 // Which sequence gets which KV blocks, and what makes room for them.
 #include <algorithm>
-#include <limits>
+#include <utility>
 
 #include "base/checked.h"
 #include "engine/scheduler.h"
@@ -19,6 +19,14 @@ int64_t more_blocks(const kv::BlockTable& table, int64_t n_stored, int64_t n_tok
 
 // What is still to come of a running sequence's tokens.
 int64_t promised(const Sequence& s) { return more_blocks(s.cache().table, s.cache().n_stored, s.n_tokens()); }
+
+// How many of its tokens it need not compute. The last one always is, for its logits.
+int64_t adopt(CachedTokens& c) {
+  const auto most = static_cast<int64_t>(c.tokens.size()) - 1;
+  if (!c.path.in_tree() || c.n_stored >= most) return 0;
+  const int64_t n = c.home->tree.adopt(c.text(), most);
+  return n - std::exchange(c.n_stored, n);
+}
 
 }  // namespace
 
@@ -41,38 +49,30 @@ void Scheduler::start_paused() {
 
 // With what is cached of its tokens; false if there is no memory for the rest of them.
 bool Scheduler::start(Sequence& s) {
-  KvCache& home = *s.cache().home;
-  const std::span<const Token> tokens = s.cache().tokens;
-  // The last one is always computed, for its logits; for a sum all are.
-  const int64_t most = s.samples() ? s.n_tokens() - 1 : 0;
-  const KeptConversations::Match kept = kept_.find(home, tokens, most);
-  const Sequence* runs = nullptr;
-  int64_t n = kept.n_tokens;
-  if (options_.keep_prefixes)
-    for (const Owned& r : running_)
-      if (r->cache().home == &home)
-        if (const int64_t m = common_prefix(r->cache(), tokens, most); m > n) n = m, runs = r.get();
-  kv::BlockTable table(*home.blocks);
-  if (n > 0) table = runs != nullptr ? runs->cache().table.fork(n) : kept_.take(kept);
-
-  // Kept conversations make room, for the place and for the blocks.
-  while (static_cast<int64_t>(running_.size() + 1 + kept_.size()) > options_.n_parallel &&
-         kept_.drop_oldest()) {
+  CachedTokens& c = s.cache();
+  const int64_t n_found = adopt(c);
+  if (!can_promise(*c.home, promised(s))) {
+    c.keep_first(0);
+    return false;
   }
-  const int64_t needed = more_blocks(table, n, s.n_tokens());
-  while (!can_promise(home, needed))
-    if (!kept_.drop_oldest()) return false;
   if (!s.samples()) {
     s.set_hidden_sum(free_sums_.back());  // as many as may run
     free_sums_.pop_back();
     std::fill_n(s.hidden_sum(), model_.n_embd(), 0.0);
   }
-  s.start(std::move(table), n);
+  s.found(n_found);
+  s.start();
   return true;
 }
 
+// What others have computed since the last step.
+void Scheduler::catch_up(const KvCache& home) {
+  for (const Owned& s : running_)
+    if (s->cache().home == &home) s->found(adopt(s->cache()));
+}
+
 // Whether n_blocks could be had beside all that running sequences were promised when they started: their
-// whole prompts.
+// whole prompts. What is cached goes where it is needed.
 bool Scheduler::can_promise(const KvCache& cache, int64_t n_blocks) const {
   int64_t here = n_blocks;
   uint64_t bytes = static_cast<uint64_t>(n_blocks) * cache.block_bytes();
@@ -81,8 +81,9 @@ bool Scheduler::can_promise(const KvCache& cache, int64_t n_blocks) const {
     if (s->cache().home == &cache) here += n;
     bytes += static_cast<uint64_t>(n) * s->cache().home->block_bytes();
   }
-  const uint64_t free = caches_.committed_bytes() - caches_.in_use_bytes();  // could be given back
-  return has_addresses(cache, here) && bytes <= checked_add(free, room()).value_or(UINT64_MAX);
+  const uint64_t free = caches_.committed_bytes() - caches_.in_use_bytes() + caches_.cached_bytes();
+  return has_addresses(cache, here - cache.tree.n_unused()) &&
+         bytes <= checked_add(free, room()).value_or(UINT64_MAX);
 }
 
 // ---- growing
@@ -98,18 +99,30 @@ uint64_t Scheduler::room() const {
   return options_.kv_room ? std::min(budget, options_.kv_room()) : budget;
 }
 
-// Room for n_tokens in all, to be written from n_stored on. Kept conversations give way.
+// What is cached goes, as far as there are more_bytes too many for the ceiling; false: nothing went.
+bool Scheduler::evict_beside(uint64_t more_bytes) {
+  bool some = false;
+  while (caches_.in_use_bytes() + more_bytes > ceiling_ && caches_.evict_oldest()) some = true;
+  // What is beyond it now nobody uses.
+  if (caches_.committed_bytes() > ceiling_ && caches_.committed_bytes() > caches_.in_use_bytes())
+    caches_.trim();
+  return some;
+}
+
+// Room for n_tokens in all, to be written from n_stored on. What is cached gives way.
 bool Scheduler::grow(CachedTokens& cache, int64_t n_tokens) {
   KvCache& home = *cache.home;
   bool trimmed = false;
   while (true) {
     const int64_t more = more_blocks(cache.table, cache.n_stored, n_tokens);
     if (more == 0) return true;
+    if (evict_beside(static_cast<uint64_t>(more) * home.block_bytes())) continue;
     const bool addresses = has_addresses(home, more);
     // Committed blocks that are free are taken first.
     const int64_t free = static_cast<int64_t>(home.blocks->committed()) - home.blocks->in_use();
     const auto bytes = static_cast<uint64_t>(std::max<int64_t>(more - free, 0)) * home.block_bytes();
-    if (addresses && bytes <= room() && cache.table.make_writable(cache.n_stored) &&
+    const uint64_t most = bytes > 0 ? room() : 0;
+    if (addresses && bytes <= most && cache.table.make_writable(cache.n_stored) &&
         cache.table.reserve(n_tokens))
       return true;
     // The system can give what is free already where it is needed, and what is free in one cache another can
@@ -118,7 +131,16 @@ bool Scheduler::grow(CachedTokens& cache, int64_t n_tokens) {
       trimmed = true;
       continue;
     }
-    if (!kept_.drop_oldest()) return false;
+    if (!addresses) {
+      if (!home.tree.evict_oldest()) return false;
+      continue;
+    }
+    // As many as it takes before the system is asked again, and one at least: it may have refused. One that
+    // this sequence was to copy gives no memory, but then it need not be copied.
+    const uint64_t before = caches_.in_use_bytes(), missing = bytes - std::min(bytes, most);
+    if (!caches_.evict_oldest()) return false;
+    while (before - caches_.in_use_bytes() < missing && caches_.evict_oldest()) {
+    }
     trimmed = false;
   }
 }
@@ -152,7 +174,7 @@ void Scheduler::reserve(std::vector<Slice>& slices) {
 
 std::optional<Clock::time_point> Scheduler::next_trim() const {
   if (!idle_trim_) return std::nullopt;
-  std::optional<Clock::time_point> oldest = kept_.oldest_use();
+  std::optional<Clock::time_point> oldest = caches_.oldest_use();
   if (idle() && caches_.committed_bytes() > caches_.in_use_bytes())
     oldest = std::min(oldest.value_or(last_use_), last_use_);
   if (!oldest) return std::nullopt;
@@ -162,7 +184,11 @@ std::optional<Clock::time_point> Scheduler::next_trim() const {
 void Scheduler::trim(Clock::time_point now) {
   const auto next = next_trim();
   if (!next || now < *next) return;
-  if (kept_.drop_unused_since(now - *idle_trim_) || idle()) caches_.trim();
+  bool some = false;
+  for (auto oldest = caches_.oldest_use(); oldest && *oldest <= now - *idle_trim_;
+       oldest = caches_.oldest_use())
+    some = caches_.evict_oldest();
+  if (some || idle()) caches_.trim();
   if (idle()) last_use_ = now;  // once, even if the system would not take it
   count_use();
 }
@@ -172,7 +198,7 @@ Result<void> Scheduler::fill(int64_t tokens, int64_t sequences) {
   Result<void> result;
   QUIPU_ASSIGN(KvCache * home, caches_.get(options_.kv_types));
   for (int64_t i = 0; i < sequences && tokens > 0; ++i) {
-    filler_.emplace_back().move_to(*home);
+    filler_.emplace_back().move_to(*home, false);
     if (grow(filler_.back(), tokens)) continue;
     filler_.clear();
     result =
@@ -180,7 +206,8 @@ Result<void> Scheduler::fill(int64_t tokens, int64_t sequences) {
     break;
   }
   if (filler_.empty()) {
-    kept_.clear();
+    while (caches_.evict_oldest()) {
+    }
     caches_.trim();
   }
   count_use();
@@ -190,24 +217,25 @@ Result<void> Scheduler::fill(int64_t tokens, int64_t sequences) {
 // ---- what there is
 
 void Scheduler::count_use() {
-  // Blocks of running sequences, those that are shared once. What only kept conversations hold is cached.
-  uint64_t running = 0;
-  for (const auto& cache : caches_.all()) {
-    cache->begin_count();
-    for (const Owned& s : running_)
-      if (s->cache().home == cache.get()) cache->count(s->cache().table);
-    for (const CachedTokens& c : filler_)
-      if (c.home == cache.get()) cache->count(c.table);
-    running += cache->counted_bytes();
-  }
-  in_use_.store(running, std::memory_order_relaxed);
-  cached_.store(caches_.in_use_bytes() - running, std::memory_order_relaxed);
-  committed_.store(caches_.committed_bytes(), std::memory_order_relaxed);
+  const auto put = [](std::atomic<uint64_t>& into, uint64_t n) { into.store(n, std::memory_order_relaxed); };
+  const uint64_t cached = caches_.cached_bytes();
+  put(in_use_, caches_.in_use_bytes() - cached);
+  put(cached_, cached);
+  put(committed_, caches_.committed_bytes());
+  put(n_running_, running_.size());
+  put(n_paused_, paused_.size());
+  put(n_preempted_, n_preemptions_);
+  put(n_evicted_, caches_.n_evicted());
 }
 
 Engine::KvUse Scheduler::use() const {
   return {in_use_.load(std::memory_order_relaxed), cached_.load(std::memory_order_relaxed),
           committed_.load(std::memory_order_relaxed)};
+}
+
+Engine::Counters Scheduler::counters() const {
+  return {n_running_.load(std::memory_order_relaxed), n_paused_.load(std::memory_order_relaxed),
+          n_preempted_.load(std::memory_order_relaxed), n_evicted_.load(std::memory_order_relaxed)};
 }
 
 }  // namespace quipu

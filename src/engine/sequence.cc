@@ -1,5 +1,7 @@
 #include "engine/sequence.h"
 
+#include <algorithm>
+
 namespace quipu {
 
 namespace {
@@ -20,15 +22,23 @@ Sequence::Sequence(uint64_t id, std::vector<Token> tokens, const RunLimits& limi
   cache_.tokens = std::move(tokens);
 }
 
-void Sequence::start(kv::BlockTable table, int64_t n_stored) {
-  cache_.table = std::move(table);
-  cache_.n_stored = n_stored;
+void CachedTokens::keep_first(int64_t n) {
+  n_stored = std::min(n_stored, n);
+  table.truncate(n_stored);
+  path.back_to(n_stored / kernels::kBlockTokens);
+}
+
+void Sequence::start() {
   if (!started_) started_ = Clock::now();
 }
 
 void Sequence::pause() {
-  cache_.table.truncate(0);
-  cache_.n_stored = 0;
+  cache_.keep_first(0);
+  has_paused_ = true;
+}
+
+void Sequence::found(int64_t n) {
+  if (!has_paused_) n_found_ += n;
 }
 
 }  // namespace quipu

@@ -13,25 +13,30 @@
 #include "engine/kv_caches.h"
 #include "engine/request.h"
 #include "kv/block_table.h"
+#include "kv/prefix_tree.h"
 #include "sampling/candidates.h"
 
 namespace quipu {
 
 using Clock = std::chrono::steady_clock;
 
-// Tokens and the KV blocks that hold them: what outlives a request, so that the next turn of a conversation
-// finds it.
+// Tokens and the KV blocks that hold them.
 struct CachedTokens {
   std::vector<Token> tokens;  // tokens[i] is at position i; the first n_stored have K and V in `table`
   int64_t n_stored = 0;
   KvCache* home = nullptr;  // the cache that the blocks of `table` belong to
   kv::BlockTable table;
-  Clock::time_point last_used;
+  kv::PrefixTree::Path path;  // which of them are others' too; of no tree: none ever are
 
-  void move_to(KvCache& cache) {
+  // `shares`: with others who have the same tokens, now and later.
+  void move_to(KvCache& cache, bool shares) {
     home = &cache;
     table = kv::BlockTable(*cache.blocks);
+    if (shares) path = kv::PrefixTree::Path(cache.tree);
   }
+  // K and V after the first n tokens are forgotten.
+  void keep_first(int64_t n);
+  kv::PrefixTree::Text text() { return {tokens, n_stored, table, path}; }
 };
 
 class Sequence {
@@ -52,10 +57,12 @@ class Sequence {
   int64_t n_pending() const { return n_tokens() - cache_.n_stored; }
   bool out_of_time(Clock::time_point now) const { return now >= deadline_; }
 
-  // It starts, or goes on after a pause, with K and V of its first n_stored tokens in `table`.
-  virtual void start(kv::BlockTable table, int64_t n_stored);
-  // Gives its blocks away; they will be computed again.
+  // It starts, or goes on after a pause, with what its cache has.
+  virtual void start();
+  // Gives its blocks away; what is not found again will be computed again.
   void pause();
+  // K and V of n more of its tokens were there already.
+  void found(int64_t n);
 
   // True: it wants the logits of its last token. False: the sum of all hidden states, which are needed then
   // from the first token on, whatever is cached.
@@ -78,12 +85,14 @@ class Sequence {
   CachedTokens cache_;
   const Clock::time_point submitted_;
   std::optional<Clock::time_point> started_;
+  int64_t n_found_ = 0;  // until it paused: what it computed itself does not count
 
  private:
   const uint64_t id_;
   const RunLimits limits_;
   const Clock::time_point deadline_;
   double* hidden_sum_ = nullptr;
+  bool has_paused_ = false;
 };
 
 }  // namespace quipu

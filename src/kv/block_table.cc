@@ -71,6 +71,19 @@ BlockTable BlockTable::fork(int64_t n_tokens) const {
   return other;
 }
 
+void BlockTable::share(int64_t at, BlockId id) {
+  const auto i = static_cast<size_t>(at);
+  pool_->retain(id);
+  if (i == ids_.size()) {
+    ids_.push_back(id);
+    pointers_.push_back(pool_->data(id));
+    return;
+  }
+  pool_->release(ids_[i]);
+  ids_[i] = id;
+  pointers_[i] = pool_->data(id);
+}
+
 Result<void> BlockTable::make_writable(int64_t position) {
   if (!is_shared(position)) return {};
   const auto at = static_cast<size_t>(position / kernels::kBlockTokens);

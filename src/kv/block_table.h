@@ -30,6 +30,9 @@ class BlockTable {
   // write.
   BlockTable fork(int64_t n_tokens) const;
 
+  // Block `at`, which this table has or would have next, is from now on that one, which others have too.
+  void share(int64_t at, BlockId id);
+
   // Before K and V are written from `position` on: if the block there is shared, this table gets a copy of
   // its own. Later blocks never are: only what has been written is shared. On failure nothing has changed.
   Result<void> make_writable(int64_t position);

@@ -1,0 +1,170 @@
+// Conversations with and without the cache: what is said, and every logit it was chosen from, is the same bit
+// for bit.
+#include <random>
+
+#include "engine/engine_fixture.h"
+
+namespace quipu::test {
+namespace {
+
+using kernels::KvType;
+
+constexpr KvTypes kTypes[] = {{KvType::kF16, KvType::kF16},   {KvType::kBf16, KvType::kBf16},
+                              {KvType::kQ8_0, KvType::kQ8_0}, {KvType::kQ4_0, KvType::kQ4_0},
+                              {KvType::kQ8_0, KvType::kQ4_0}, {KvType::kF32, KvType::kF32}};
+
+class PrefixCache : public EngineTest {
+ protected:
+  struct Asked {
+    std::vector<Token> prompt;
+    GenerateOptions options;
+    std::unique_ptr<Answer> answer;
+    std::vector<Token> said;
+  };
+
+  uint32_t below(size_t n) { return static_cast<uint32_t>(random_() % n); }
+
+  // The next message of one of the chats, or of a new one that starts as others do; now and then with an
+  // older message changed, regenerated, or cut.
+  std::vector<Token> next_prompt() {
+    std::vector<Token> text;
+    if (!chats_.empty() && below(4) != 0)
+      text = chats_[below(chats_.size())];
+    else
+      text = tokens(60 + 70 * below(2), 1 + below(2));  // one of two system prompts, in two lengths
+    switch (below(6)) {
+      case 0:
+        if (!text.empty()) text[below(text.size())] = static_cast<Token>(below(150));
+        break;
+      case 1:
+        text.resize(text.size() - below(text.size()));
+        break;
+      case 2:
+        return text;  // the same once more
+      default:
+        break;
+    }
+    return joined(text, tokens(1 + below(40), below(20)));
+  }
+
+  // A wave of requests that arrive together.
+  void wave(std::optional<KvTypes> types) {
+    const size_t first = all_.size();
+    hold();
+    for (uint32_t i = 0; i < 1 + below(6); ++i) {
+      Asked a{next_prompt(), sampled(1 + below(longest_answer_), below(5)), nullptr, {}};
+      if (a.prompt.size() > longest_prompt_) a.prompt.resize(longest_prompt_);
+      a.options.top_logprobs = 3;
+      a.options.kv_types = types;
+      a.options.num_keep = below(40);
+      if (below(5) == 0) a.options.n_ctx = static_cast<int64_t>(a.prompt.size()) + 1 + below(20);
+      const uint32_t after = below(6) == 0 ? 1 + below(20) : 0;
+      auto n = std::make_shared<uint32_t>(0);
+      a.answer = ask(a.prompt, a.options, [this, after, n](Answer& answer) {
+        const std::lock_guard lock(answer.mutex);
+        if (++*n == after) engine_->cancel(answer.id);
+      });
+      all_.push_back(std::move(a));
+      if (below(12) == 0) engine_->cancel(all_.back().answer->id);
+    }
+    release();
+    for (size_t i = first; i < all_.size(); ++i) {
+      all_[i].said = all_[i].answer->tokens();
+      chats_.push_back(joined(all_[i].prompt, all_[i].said));
+      if (chats_.size() > 6) chats_.erase(chats_.begin() + below(chats_.size()));
+    }
+    EXPECT_EQ(engine_->kv_use().in_use, 0u);
+  }
+
+  void nothing_is_left() {
+    held_->wait();
+    ASSERT_TRUE(engine_->fill(0, 1));
+    EXPECT_EQ(engine_->kv_use().cached, 0u);
+    EXPECT_EQ(engine_->kv_use().committed, 0u);
+    EXPECT_EQ(ledger_.bytes(memory::Category::kKv), 0u);
+  }
+
+  // Each as if nobody else had ever been there.
+  void compare() {
+    start({.n_ctx = 1024, .n_parallel = 1, .keep_prefixes = false}, 1);
+    for (Asked& a : all_) {
+      const GenerateStats s = a.answer->stats();
+      auto alone = ask(a.prompt, a.options);
+      std::vector<Token> expected = alone->tokens();
+      if (s.reason == StopReason::kCancelled)
+        expected.resize(std::min(expected.size(), a.said.size()));
+      else
+        EXPECT_EQ(s.reason, alone->stats().reason);
+      ASSERT_EQ(a.said, expected) << "request " << &a - all_.data();
+      for (size_t i = 0; i < a.answer->logprobs.size(); ++i) {
+        const Logprobs &x = a.answer->logprobs[i].logprobs, &y = alone->logprobs[i].logprobs;
+        ASSERT_EQ(x.token.id, y.token.id);
+        ASSERT_EQ(x.token.logprob, y.token.logprob) << "request " << &a - all_.data() << ", token " << i;
+        ASSERT_EQ(x.top.size(), y.top.size());
+        for (size_t k = 0; k < x.top.size(); ++k) {
+          ASSERT_EQ(x.top[k].id, y.top[k].id);
+          ASSERT_EQ(x.top[k].logprob, y.top[k].logprob);
+        }
+      }
+      n_cached_ += s.cached_tokens > 0;
+      n_shifted_ += s.context_shifts > 0;
+      n_cancelled_ += s.reason == StopReason::kCancelled;
+    }
+  }
+
+  size_t longest_prompt_ = 350, longest_answer_ = 40;
+  std::mt19937 random_{11};
+  std::vector<std::vector<Token>> chats_;
+  std::vector<Asked> all_;
+  size_t n_cached_ = 0, n_shifted_ = 0, n_cancelled_ = 0;
+};
+
+TEST_F(PrefixCache, EveryTypeSaysTheSameWithIt) {
+  for (const KvTypes t : kTypes) {
+    EngineOptions o{.n_ctx = 1024, .n_parallel = 4, .kv_types = t};
+    start(o);
+    chats_.clear();
+    for (int i = 0; i < 8; ++i) wave(t);
+    nothing_is_left();
+  }
+  compare();
+  EXPECT_GT(n_cached_, all_.size() / 2);
+  EXPECT_GT(n_shifted_, 3u);
+  EXPECT_GT(n_cancelled_, 3u);
+}
+
+TEST_F(PrefixCache, AlsoWhereThereIsLittleMemory) {
+  longest_prompt_ = 200;
+  longest_answer_ = 200;
+  uint64_t preemptions = 0, evicted = 0;
+  for (const KvTypes t : kTypes)
+    for (const uint64_t blocks : {14u, 20u}) {
+      EngineOptions o{.n_ctx = 1024, .n_parallel = 4, .kv_types = t};
+      o.kv_budget = blocks * model_->kv_layout(t).block_bytes();
+      start(o);
+      chats_.clear();
+      for (int i = 0; i < 6; ++i) {
+        wave(t);
+        EXPECT_LE(engine_->kv_use().committed, o.kv_budget);
+      }
+      preemptions += engine_->counters().preemptions;
+      evicted += engine_->counters().evicted_blocks;
+      nothing_is_left();
+    }
+  EXPECT_GT(preemptions, 10u);
+  EXPECT_GT(evicted, 10u);
+  compare();
+  EXPECT_GT(n_cached_, all_.size() / 3);
+}
+
+// All types at once, under one ceiling that is too small for them.
+TEST_F(PrefixCache, TypesSideBySide) {
+  start({.n_ctx = 400, .n_parallel = 2});
+  for (int i = 0; i < 40; ++i) wave(kTypes[below(std::size(kTypes))]);
+  EXPECT_GT(engine_->counters().evicted_blocks, 0u);
+  nothing_is_left();
+  compare();
+}
+
+}  // namespace
+}  // namespace quipu::test
