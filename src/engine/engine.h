@@ -46,6 +46,12 @@ struct EngineOptions {
   // Bytes by which the cache may grow now; asked before it does. Absent: as far as the budget and the system
   // give.
   std::function<uint64_t()> kv_room{};
+  // The cache wants to have so many bytes in all: asked before it grows, said after it shrank. False: it may
+  // not grow. Absent: it may.
+  std::function<bool(uint64_t bytes)> kv_hold{};
+  // Whoever else has memory is to make room for so many bytes more, before a sequence pauses or ends for want
+  // of them; waits until that is done. True: it is worth another look. Absent: there is nobody.
+  std::function<bool(uint64_t bytes)> kv_ask{};
 };
 
 class Engine {

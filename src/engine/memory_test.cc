@@ -252,5 +252,33 @@ TEST_F(EngineMemory, WhoWaitsForMemoryCanBeCancelled) {
   EXPECT_EQ(waits->stats().generated_tokens, 5);
 }
 
+// Whoever shares the budget hears of every change, and is asked before anybody pauses or ends.
+TEST_F(EngineMemory, WhatIsHeldIsSaidAndOthersAreAsked) {
+  std::atomic<uint64_t> held{0}, limit{3}, n_asked{0};
+  EngineOptions o{.n_ctx = 1024, .n_parallel = 4};
+  o.kv_hold = [&](uint64_t bytes) {
+    if (bytes > held && blocks(bytes) > limit) return false;
+    held = bytes;
+    return true;
+  };
+  o.kv_ask = [&](uint64_t bytes) {
+    EXPECT_GT(bytes, 0u);
+    ++n_asked;
+    if (limit >= 8) return false;
+    ++limit;  // somebody gives a block away
+    return true;
+  };
+  start(std::move(o));
+  const GenerateStats grown = ask(tokens(40, 1), greedy(150))->stats();
+  EXPECT_EQ(grown.reason, StopReason::kLength) << "six blocks, three of which others gave";
+  EXPECT_EQ(n_asked, 3u);
+  EXPECT_EQ(blocks(held), 6u);
+  EXPECT_EQ(ask(tokens(40, 1), greedy(500))->stats().reason, StopReason::kMemory)
+      << "nobody has more than eight";
+  EXPECT_LE(blocks(held), 8u);
+  ASSERT_TRUE(engine_->fill(0, 0));
+  EXPECT_EQ(held, 0u) << "what is given back is said too";
+}
+
 }  // namespace
 }  // namespace quipu::test

@@ -88,6 +88,8 @@ class Scheduler {
   void reserve(std::vector<Slice>& slices);
   bool grow(CachedTokens& cache, int64_t n_tokens);
   uint64_t room() const;
+  bool hold(uint64_t more_bytes) const;
+  bool ask(uint64_t more_bytes) const { return options_.kv_ask && options_.kv_ask(more_bytes); }
   bool has_addresses(const KvCache& cache, int64_t n_blocks) const;
   bool can_promise(const KvCache& cache, int64_t n_blocks) const;
   bool evict_beside(uint64_t more_bytes);

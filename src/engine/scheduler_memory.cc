@@ -34,12 +34,16 @@ int64_t adopt(CachedTokens& c) {
 
 // The oldest first: who waits for memory is not overtaken by who needs less.
 void Scheduler::start_paused() {
+  const Sequence* asked = nullptr;
   while (!paused_.empty()) {
     Sequence& s = *paused_.front();
     if (start(s)) {
       running_.push_back(std::move(paused_.front()));
       paused_.erase(paused_.begin());
     } else if (running_.empty()) {
+      const auto all = static_cast<uint64_t>(blocks_for(s.n_tokens())) * s.cache().home->block_bytes();
+      const uint64_t own = caches_.committed_bytes() - caches_.in_use_bytes() + caches_.cached_bytes();
+      if (std::exchange(asked, &s) != &s && ask(all - std::min(all, own))) continue;
       end(s, StopReason::kMemory);
     } else {
       return;
@@ -99,6 +103,10 @@ uint64_t Scheduler::room() const {
   return options_.kv_room ? std::min(budget, options_.kv_room()) : budget;
 }
 
+bool Scheduler::hold(uint64_t more_bytes) const {
+  return !options_.kv_hold || options_.kv_hold(caches_.committed_bytes() + more_bytes);
+}
+
 // What is cached goes, as far as there are more_bytes too many for the ceiling; false: nothing went.
 bool Scheduler::evict_beside(uint64_t more_bytes) {
   bool some = false;
@@ -112,7 +120,7 @@ bool Scheduler::evict_beside(uint64_t more_bytes) {
 // Room for n_tokens in all, to be written from n_stored on. What is cached gives way.
 bool Scheduler::grow(CachedTokens& cache, int64_t n_tokens) {
   KvCache& home = *cache.home;
-  bool trimmed = false;
+  bool trimmed = false, asked = false;
   while (true) {
     const int64_t more = more_blocks(cache.table, cache.n_stored, n_tokens);
     if (more == 0) return true;
@@ -122,7 +130,7 @@ bool Scheduler::grow(CachedTokens& cache, int64_t n_tokens) {
     const int64_t free = static_cast<int64_t>(home.blocks->committed()) - home.blocks->in_use();
     const auto bytes = static_cast<uint64_t>(std::max<int64_t>(more - free, 0)) * home.block_bytes();
     const uint64_t most = bytes > 0 ? room() : 0;
-    if (addresses && bytes <= most && cache.table.make_writable(cache.n_stored) &&
+    if (addresses && bytes <= most && hold(bytes) && cache.table.make_writable(cache.n_stored) &&
         cache.table.reserve(n_tokens))
       return true;
     // The system can give what is free already where it is needed, and what is free in one cache another can
@@ -138,7 +146,10 @@ bool Scheduler::grow(CachedTokens& cache, int64_t n_tokens) {
     // As many as it takes before the system is asked again, and one at least: it may have refused. One that
     // this sequence was to copy gives no memory, but then it need not be copied.
     const uint64_t before = caches_.in_use_bytes(), missing = bytes - std::min(bytes, most);
-    if (!caches_.evict_oldest()) return false;
+    if (!caches_.evict_oldest()) {
+      if (std::exchange(asked, true) || !ask(bytes)) return false;
+      continue;
+    }
     while (before - caches_.in_use_bytes() < missing && caches_.evict_oldest()) {
     }
     trimmed = false;
@@ -226,6 +237,7 @@ void Scheduler::count_use() {
   put(n_paused_, paused_.size());
   put(n_preempted_, n_preemptions_);
   put(n_evicted_, caches_.n_evicted());
+  hold(0);  // what it has less than before is free for others
 }
 
 Engine::KvUse Scheduler::use() const {

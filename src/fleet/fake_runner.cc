@@ -9,13 +9,15 @@
 //   "needs", "capacity", "folder"   it is refused (out_of_memory) if with the others that note their needs in
 //   that
 //                          folder more would be needed than there is
+//   "fixed", "floor"       it is admitted with that by the budget it shares, or refused
 //   "crash": signal, "exit": status   instead of loading
 //   "stubborn": true       neither a signal nor the end of its input ends it
 //   "bytes": n             what it says it holds
 //
 // A request to /generate says what to do: "say": [words…] is the answer; "hold": file, it ends when that
 // exists; "crash": signal, "exit": status; "refuse": {…}; "error": {…} a line; "cut": true ends the
-// connection; "raw": text is sent as it is. The last line has its pid, and how many requests it had at once
+// connection; "raw": text is sent as it is; "kv": bytes of cache, "held" of the last line says whether it got
+// them, and they are cached when it is over. The last line has its pid, and how many requests it had at once
 // at most.
 #include <fcntl.h>
 #include <poll.h>
@@ -38,6 +40,7 @@
 #include <vector>
 
 #include "http/server.h"
+#include "memory/model_budget.h"
 
 namespace {
 
@@ -122,6 +125,22 @@ class FakeRunner {
            {"table", "t"}});
       return 1;
     }
+    if (script_.contains("fixed")) {
+      auto budget = memory::ModelBudget::inherited(std::stoul(flags_.at("--budget-slot")));
+      if (!budget) return 3;
+      budget_ = std::move(*budget);
+      const uint64_t fixed = script_["fixed"], floor = script_.value("floor", uint64_t{0});
+      const memory::Machine machine = budget_->machine();
+      if (!budget_->admit(fixed, floor)) {
+        say({{"ready", false},
+             {"error", "no room"},
+             {"code", "out_of_memory"},
+             {"plan",
+              {{"charge", fixed + floor},
+               {"machine", {{"budget", machine.budget()}, {"free", machine.free()}}}}}});
+        return 1;
+      }
+    }
     if (script_.contains("refuse")) {
       Json line = script_["refuse"];
       line["ready"] = false;
@@ -181,7 +200,25 @@ class FakeRunner {
       for (const Json& text : body["input"]) embeddings.push_back({text.get<std::string>().size()});
       return e.respond({.body = Json{{"embeddings", embeddings}, {"prompt_tokens", 1}}.dump()});
     }
+    if (target == "/trim") {
+      const std::lock_guard lock(kv_mutex_);
+      kv_ = kv_in_use_;
+      budget_->hold(kv_);
+      append(script_.value("log", ""), "trimmed\n");
+      return e.respond({.body = memory(0).dump()});
+    }
     generate(e, body);
+  }
+
+  // As an engine does it: what it has cached itself goes first, then it asks.
+  bool take_kv(uint64_t bytes) {
+    const std::unique_lock lock(kv_mutex_);
+    const auto take = [&] {
+      if (!budget_->hold(kv_in_use_ + bytes)) return false;
+      kv_ = kv_in_use_ += bytes;
+      return true;
+    };
+    return take() || (budget_->ask(bytes) && take());
   }
 
   void generate(http::Exchange& e, const Json& body) {
@@ -194,6 +231,9 @@ class FakeRunner {
     e.start(200, {{"Content-Type", "application/x-ndjson"}});
     e.push("{\"started\":true}\n");
     for (const Json& word : body.value("say", Json::array())) e.push(Json{{"text", word}}.dump() + "\n");
+    const uint64_t kv = body.value("kv", uint64_t{0});
+    const bool held = kv > 0 && take_kv(kv);
+    if (kv > 0) append(script_.value("log", ""), held ? "held\n" : "denied\n");
     if (body.contains("raw")) e.push(body["raw"].get<std::string>());
     while (body.contains("hold") && !fs::exists(body["hold"].get<std::string>()) && !e.gone() && !ending_)
       pause_a_little();
@@ -202,13 +242,19 @@ class FakeRunner {
       for (;;) pause_a_little();  // it may arrive a little later
     }
     if (body.contains("exit")) ::_exit(body["exit"].get<int>());
+    if (held) {
+      const std::lock_guard lock(kv_mutex_);
+      kv_in_use_ -= kv;
+    }
     --active_;
     if (e.gone()) append(script_.value("log", ""), "cancelled\n");
     if (body.value("cut", false)) return e.abort();
     if (body.contains("error")) {
       e.push(body["error"].dump() + "\n");
     } else if (!body.contains("raw")) {
-      e.push(Json{{"done", true}, {"pid", ::getpid()}, {"most_active", most_active_.load()}}.dump() + "\n");
+      e.push(Json{{"done", true}, {"pid", ::getpid()}, {"most_active", most_active_.load()}, {"held", held}}
+                 .dump() +
+             "\n");
     }
     e.finish();
   }
@@ -216,6 +262,9 @@ class FakeRunner {
   std::map<std::string, std::string> flags_;
   const Json script_;
   std::vector<std::thread> threads_;  // one for each request; the server's thread adds them
+  std::unique_ptr<memory::ModelBudget> budget_;
+  std::mutex kv_mutex_;
+  uint64_t kv_ = 0, kv_in_use_ = 0;
   std::atomic<int> active_ = 0, most_active_ = 0;
   std::atomic<bool> ending_ = false;
 };

@@ -36,7 +36,10 @@ uint64_t Lease::ticket() const { return state_.ticket; }
 class Fleet::Impl {
  public:
   explicit Impl(const FleetOptions& options)
-      : bounds_(options.bounds), scheduler_(io_, options, workers_), work_(io_.get_executor()) {
+      : bounds_(options.bounds),
+        budget_(share(bounds_)),
+        scheduler_(io_, options, workers_, budget_.get()),
+        work_(io_.get_executor()) {
     const BlockSignals in_the_new_thread;
     thread_ = std::thread([this] { run(); });
   }
@@ -71,6 +74,7 @@ class Fleet::Impl {
 
   Scheduler& scheduler() { return scheduler_; }
   const memory::Bounds& bounds() const { return bounds_; }
+  const memory::SharedBudget* budget() const { return budget_.get(); }
 
   void stop(milliseconds grace) {
     std::call_once(stopped_, [&] {
@@ -102,7 +106,15 @@ class Fleet::Impl {
     }
   }
 
+  static std::unique_ptr<memory::SharedBudget> share(const memory::Bounds& bounds) {
+    auto shared = memory::SharedBudget::create(bounds);
+    if (shared) return std::move(*shared);
+    spdlog::error("each model is on its own: {}", shared.error().message);
+    return nullptr;
+  }
+
   const memory::Bounds bounds_;
+  const std::unique_ptr<memory::SharedBudget> budget_;
   asio::io_context io_{1};
   Workers workers_;
   Scheduler scheduler_;
@@ -150,15 +162,8 @@ std::vector<Loaded> Fleet::list_measured() const {
 }
 
 memory::Machine Fleet::budget() const {
-  memory::Probe probe{.bounds = impl_->bounds()};
-  uint64_t admitted = 0;
-  for (const Loaded& loaded : list()) {
-    probe.runners.push_back(loaded.pid);
-    admitted += loaded.charge;
-  }
-  memory::Machine machine = memory::probe_machine(probe);
-  machine.admitted = admitted;
-  return machine;
+  const memory::SharedBudget* shared = impl_->budget();
+  return shared != nullptr ? shared->machine() : memory::probe_machine({.bounds = impl_->bounds()});
 }
 
 size_t Fleet::n_waiting() const {

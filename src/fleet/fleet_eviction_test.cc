@@ -122,10 +122,9 @@ TEST_F(Eviction, WhatDoesNotFitAloneFailsWithItsPlan) {
   EXPECT_EQ(events(), (Strings{"loaded a", "refused huge", "unloaded a", "failed huge"}));
 }
 
-TEST_F(Eviction, NothingGoesForWhatIsLargerThanTheMachine) {
+TEST_F(Eviction, NothingGoesForWhatIsLargerThanTheBudget) {
   ASSERT_TRUE(submit(model("a"))->well());
-  const Json plan = {
-      {"memory", {{"total", {{"planned", 20}}}}}, {"machine", {{"total", 10}}}, {"fits", "no"}};
+  const Json plan = {{"charge", 20}, {"machine", {{"budget", 10}}}, {"fits", "no"}};
   const ModelRef huge =
       model("huge", {{"refuse", {{"error", "it needs 20"}, {"code", "out_of_memory"}, {"plan", plan}}}});
   EXPECT_EQ(submit(huge)->why().plan, plan);

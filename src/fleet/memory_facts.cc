@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "base/checked.h"
-
 namespace quipu::fleet {
 namespace {
 
@@ -36,18 +34,14 @@ uint64_t held_bytes(const ModelRef& model, const Json& memory) {
   return bytes;
 }
 
-uint64_t charged_bytes(const Json& memory, int64_t num_ctx) {
-  constexpr int64_t kUseful = 2048, kBlock = 32;
-  const int64_t total = number_at(memory, {"total", "planned"}), kv = number_at(memory, {"kv", "planned"});
-  const int64_t tokens = (std::clamp<int64_t>(num_ctx, 0, kUseful) + kBlock - 1) / kBlock * kBlock;
-  const auto one = checked_mul(tokens, number_at(memory, {"kv", "bytes_per_token"}));
-  return static_cast<uint64_t>(total - std::min(kv, total)) +
-         static_cast<uint64_t>(std::max(kv, one.value_or(INT64_MAX)));
+bool exceeds_budget(const Json& plan) {
+  const auto machine = plan.find("machine");
+  return machine != plan.end() && number_at(plan, {"charge"}) > number_at(*machine, {"budget"});
 }
 
-bool exceeds_machine(const Json& plan) {
-  const int64_t machine = number_at(plan, {"machine", "total"});
-  return machine > 0 && number_at(plan, {"memory", "total", "planned"}) > machine;
+uint64_t missing_bytes(const Json& plan) {
+  const int64_t charge = number_at(plan, {"charge"}), free = number_at(plan, {"machine", "free"});
+  return static_cast<uint64_t>(charge - std::min(charge, free));
 }
 
 }  // namespace quipu::fleet

@@ -14,11 +14,10 @@ int64_t number_at(const Json& object, std::initializer_list<const char*> path);
 // What a runner holds, as far as is known: measured, planned, or else the size of its files.
 uint64_t held_bytes(const ModelRef& model, const Json& memory);
 
-// What a runner is charged as it is loaded, by its memory object and its context; 0 where it has not said.
-uint64_t charged_bytes(const Json& memory, int64_t num_ctx);
+// Whether the plan of a refusal would not fit if no other model were loaded: no reason to unload anything.
+bool exceeds_budget(const Json& plan);
 
-// Whether the plan of a refusal would not fit if nothing else were in this machine: no reason to unload
-// anything.
-bool exceeds_machine(const Json& plan);
+// By how much the plan of a refusal needs more than is free.
+uint64_t missing_bytes(const Json& plan);
 
 }  // namespace quipu::fleet

@@ -30,21 +30,18 @@ TEST(MemoryFacts, WhatIsHeld) {
   ::unlink(path.c_str());
 }
 
-TEST(MemoryFacts, WhatIsCharged) {
-  const Json memory = {{"kv", {{"planned", 0}, {"bytes_per_token", 100}}}, {"total", {{"planned", 5000}}}};
-  EXPECT_EQ(charged_bytes(memory, 8192), 5000u + 2048 * 100) << "one useful sequence";
-  EXPECT_EQ(charged_bytes(memory, 33), 5000u + 64 * 100) << "or a shorter one, in blocks";
-  EXPECT_EQ(charged_bytes(nullptr, 100), 0u);
-}
-
 TEST(MemoryFacts, WhatNoEvictionCouldHelp) {
-  const auto plan = [](int64_t planned, int64_t machine) {
-    return Json{{"memory", {{"total", {{"planned", planned}}}}}, {"machine", {{"total", machine}}}};
+  const auto plan = [](int64_t charge, int64_t budget, int64_t free) {
+    return Json{{"charge", charge}, {"machine", {{"budget", budget}, {"free", free}}}};
   };
-  EXPECT_TRUE(exceeds_machine(plan(10, 9)));
-  EXPECT_FALSE(exceeds_machine(plan(10, 10)));
-  EXPECT_FALSE(exceeds_machine(plan(10, 0)));
-  EXPECT_FALSE(exceeds_machine(nullptr));
+  EXPECT_TRUE(exceeds_budget(plan(10, 9, 9)));
+  EXPECT_TRUE(exceeds_budget(plan(10, 0, 0)));
+  EXPECT_FALSE(exceeds_budget(plan(10, 10, 3)));
+  EXPECT_FALSE(exceeds_budget(nullptr));
+  EXPECT_FALSE(exceeds_budget({{"charge", 10}}));
+  EXPECT_EQ(missing_bytes(plan(10, 10, 3)), 7u);
+  EXPECT_EQ(missing_bytes(plan(10, 10, 30)), 0u);
+  EXPECT_EQ(missing_bytes(nullptr), 0u);
 }
 
 }  // namespace

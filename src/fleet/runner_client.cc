@@ -143,6 +143,8 @@ Answer<std::string> RunnerClient::detokenize(std::span<const int64_t> tokens) {
   return text->get<std::string>();
 }
 
+Answer<Json> RunnerClient::trim() { return call(post("/trim", Json::object())); }
+
 Answer<Json> RunnerClient::memory() { return call({.method = "GET", .target = "/memory"}); }
 
 }  // namespace quipu::fleet

@@ -41,6 +41,7 @@ class RunnerClient {
                                         bool parse_special = true);
   Answer<std::string> detokenize(std::span<const int64_t> tokens);
   Answer<Json> memory();                            // the memory object, as it is now
+  Answer<Json> trim();                              // gives back what is cached; the memory object after that
   const Json& info() const { return link_->info; }  // as GET /info; it does not change
 
   // The call that is running ends with kCancelled, and so do all later ones.

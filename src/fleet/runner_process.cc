@@ -16,6 +16,7 @@ std::vector<std::string> arguments(const RunnerOptions& options, const std::stri
   if (options.num_ctx > 0) add("--num-ctx", std::to_string(options.num_ctx));
   if (!options.kv_cache_type.empty()) add("--kv-cache-type", options.kv_cache_type);
   if (options.threads > 0) add("--threads", std::to_string(options.threads));
+  if (options.budget != nullptr) add("--budget-slot", std::to_string(options.budget_slot));
   return args;
 }
 
@@ -38,11 +39,16 @@ Answer<RunnerReady> parse_ready(std::string_view line) {
 }  // namespace
 
 Result<std::unique_ptr<http::ChildServer>> spawn_runner(const RunnerOptions& options) {
+  static_assert(memory::SharedBudget::kPageDescriptor == 3 && memory::SharedBudget::kBellDescriptor == 4);
+  std::vector<int> inherited;
+  if (options.budget != nullptr)
+    inherited = {options.budget->page_descriptor(), options.budget->bell_descriptor()};
   return http::ChildServer::spawn(
       {.program = options.program,
        .args = [&](const std::string& socket) { return arguments(options, socket); },
        .what = "the runner",
-       .capture_errors = options.capture_errors});
+       .capture_errors = options.capture_errors,
+       .inherited = std::move(inherited)});
 }
 
 std::optional<Answer<RunnerReady>> read_ready(http::ChildServer& runner) {

@@ -9,6 +9,7 @@
 
 #include "fleet/failure.h"
 #include "http/child_server.h"
+#include "memory/shared_budget.h"
 
 namespace quipu::fleet {
 
@@ -20,6 +21,9 @@ struct RunnerOptions {
   int64_t parallel = 1;
   std::string kv_cache_type;  // empty: the runner's default
   int64_t threads = 0;        // 0: the runner decides
+  // The budget it shares with others, and its slot there; null: it has one of its own.
+  const memory::SharedBudget* budget = nullptr;
+  size_t budget_slot = 0;
   // What it writes to standard error comes through the child's errors(); else it goes where ours goes.
   bool capture_errors = false;
 };

@@ -37,8 +37,11 @@ FleetOptions bounded(FleetOptions options) {
 
 }  // namespace
 
-Scheduler::Scheduler(asio::io_context& io, const FleetOptions& options, Workers& workers)
-    : io_(io), options_(bounded(options)), workers_(workers), grace_timer_(io) {}
+Scheduler::Scheduler(asio::io_context& io, const FleetOptions& options, Workers& workers,
+                     memory::SharedBudget* budget)
+    : io_(io), options_(bounded(options)), workers_(workers), budget_(budget), bell_(io), grace_timer_(io) {
+  watch_bell();
+}
 
 void Scheduler::pump() {
   do {
@@ -48,6 +51,7 @@ void Scheduler::pump() {
       settle(*entry);
     }
     drive_load();
+    drive_asks();
   } while (again_);
   std::erase_if(groups_, [](const auto& group) { return group.second.empty(); });
   check_stopped();
@@ -212,6 +216,7 @@ void Scheduler::cut() {
 void Scheduler::check_stopped() {
   if (!stopping_ || !entries_.empty() || !running_.empty() || !on_stopped_) return;
   grace_timer_.cancel();
+  bell_.close();
   std::exchange(on_stopped_, nullptr)();
 }
 

@@ -2,10 +2,11 @@
 //
 // A model's jobs wait in its group. pump() is called after everything that happens: it gives places to jobs,
 // unloads what is done, and drives the one load that is going on. scheduler.cc has the jobs,
-// scheduler_load.cc the loads.
+// scheduler_load.cc the loads, scheduler_memory.cc what makes room for the caches of those that are loaded.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
@@ -22,6 +23,7 @@
 #include "fleet/fleet.h"
 #include "fleet/runner.h"
 #include "fleet/workers.h"
+#include "memory/shared_budget.h"
 
 namespace quipu::fleet {
 
@@ -39,7 +41,9 @@ class Scheduler {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Scheduler(boost::asio::io_context& io, const FleetOptions& options, Workers& workers);
+  // budget: what the runners share; null: each is on its own.
+  Scheduler(boost::asio::io_context& io, const FleetOptions& options, Workers& workers,
+            memory::SharedBudget* budget);
 
   void submit(uint64_t ticket, Job job, Clock::time_point submitted);
   void cancel(uint64_t ticket);
@@ -78,6 +82,7 @@ class Scheduler {
     const ModelRef model;
     Loaded::State state = Loaded::State::kLoading;
     std::shared_ptr<Runner> runner;
+    std::optional<size_t> slot;  // in the budget
     std::chrono::nanoseconds keep_alive{};
     int64_t num_ctx = 0;              // the last job's; 0: the runner's
     size_t running = 0, n_light = 0;  // jobs; the light ones among them
@@ -104,11 +109,24 @@ class Scheduler {
     bool light = false;
   };
 
+  // Runners that are dropping what they have cached; how many still are.
+  using Trims = std::shared_ptr<size_t>;
+
   // The load that is going on.
   struct Load {
     Key key;
     EntryPtr entry = {};   // null: room is being made
-    bool refused = false;  // it did not fit: something has to be unloaded before the next attempt
+    bool refused = false;  // it did not fit: others have to give way before the next attempt
+    uint64_t missing = 0;  // bytes, then
+    bool trimmed = false;  // others were asked for what they have cached, which comes before unloading them
+    Trims trims = {};
+  };
+
+  // The runner for whose cache others make room now.
+  struct Ask {
+    EntryPtr who;
+    bool trimmed = false;
+    Trims trims = {};
   };
 
   static Key key_of(const ModelRef& model) { return {model.model_path, model.projector_paths}; }
@@ -137,6 +155,15 @@ class Scheduler {
   void on_gone(const EntryPtr& entry, std::optional<Failure> failure);
   void on_load_failed(const EntryPtr& entry, Failure why);
 
+  // Room for caches.
+  void watch_bell();
+  void drive_asks();
+  EntryPtr who_asks() const;
+  bool others_give_way();
+  uint64_t could_trim(const Entry* except) const;
+  Trims trim_others(const Entry* except);
+  memory::BudgetSlot* slot_of(const Entry& entry) const;
+
   // What is loaded.
   void tell_to_go(Entry& entry, bool Entry::* how, uint64_t last_ticket);
   void unmark_all();
@@ -161,6 +188,9 @@ class Scheduler {
   std::vector<EntryPtr> entries_;  // every runner that there is, until its process is gone
   std::map<uint64_t, Running> running_;
   std::optional<Load> load_;
+  memory::SharedBudget* const budget_;
+  boost::asio::posix::stream_descriptor bell_;
+  std::optional<Ask> ask_;
   bool again_ = false;  // pump() has changed something that it had looked at
 
   bool stopping_ = false;

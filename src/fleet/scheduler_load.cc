@@ -74,6 +74,15 @@ bool Scheduler::can_begin(const Key& key) {
 }
 
 Scheduler::Room Scheduler::make_room() {
+  if (load_->refused && !load_->trimmed && load_->missing > 0 && could_trim(nullptr) >= load_->missing) {
+    load_->trimmed = true;
+    load_->trims = trim_others(nullptr);
+  }
+  if (load_->trims) {
+    if (*load_->trims > 0) return Room::kNotYet;
+    load_->trims.reset();
+    load_->refused = false;
+  }
   if (!load_->refused && entries_.size() < static_cast<size_t>(options_.max_loaded)) return Room::kThere;
   std::vector<Candidate> candidates;
   std::vector<EntryPtr> ready;
@@ -114,6 +123,11 @@ bool Scheduler::start_load(Group& group) {
   options.kv_cache_type = options_.load.kv_cache_type;
   options.threads = options_.load.threads;
   options.capture_errors = true;
+  if (budget_ != nullptr) entry->slot = budget_->take_slot();
+  if (entry->slot) {
+    options.budget = budget_;
+    options.budget_slot = *entry->slot;
+  }
   const auto on_line = [this, model](std::string_view line) {
     const LogLine said = parse_log_line(line);
     if (options_.log)
@@ -127,6 +141,7 @@ bool Scheduler::start_load(Group& group) {
                      .on_gone = [this, entry](std::optional<Failure> f) { on_gone(entry, std::move(f)); },
                      .on_error_line = on_line});
   if (!runner) {
+    if (entry->slot) budget_->clear_slot(*entry->slot);
     spdlog::error("cannot load {}: {}", model.name, runner.error().message);
     fail_group(load_->key, runner.error());
     return false;
@@ -159,6 +174,8 @@ void Scheduler::on_gone(const EntryPtr& entry, std::optional<Failure> failure) {
   std::erase(entries_, entry);
   const State was = std::exchange(entry->state, State::kStopping);
   entry->idle_timer.cancel();
+  if (entry->slot) budget_->clear_slot(*std::exchange(entry->slot, std::nullopt));
+  if (ask_ && ask_->who == entry) ask_.reset();
   if (load_ && load_->entry != entry) load_->refused = false;  // there is more room than there was
   const std::string why = failure ? failure->message : "the runner ended";
   switch (was) {
@@ -181,10 +198,11 @@ void Scheduler::on_gone(const EntryPtr& entry, std::optional<Failure> failure) {
 
 void Scheduler::on_load_failed(const EntryPtr& entry, Failure why) {
   load_->entry = nullptr;
-  const bool again = why.code == Code::kOutOfMemory && !entries_.empty() && !exceeds_machine(why.plan);
+  const bool again = why.code == Code::kOutOfMemory && !entries_.empty() && !exceeds_budget(why.plan);
   report(FleetEvent::Kind::kLoadFailed, *entry, 0, why.message, again);
   if (again) {
     load_->refused = true;
+    load_->missing = missing_bytes(why.plan);
   } else {
     fail_group(entry->key, why);
     end_load();
@@ -256,7 +274,7 @@ Loaded Scheduler::describe(const Entry& entry) const {
     out.memory = link->memory;
   }
   out.bytes = held_bytes(entry.model, out.memory);
-  out.charge = charged_bytes(out.memory, number_at(out.info, {"num_ctx"}));
+  if (const memory::BudgetSlot* slot = slot_of(entry)) out.charge = slot->charge();
   out.n_ctx = entry.num_ctx > 0 ? entry.num_ctx : number_at(out.info, {"num_ctx"});
   out.expires_at = expiry_of(entry);
   out.running = entry.running;

@@ -104,9 +104,13 @@ class SpawnSettings {
   SpawnSettings& operator=(const SpawnSettings&) = delete;
 
   void give(const Fd& fd, int as) { posix_spawn_file_actions_adddup2(&files_, fd.get(), as); }
+  // After the others: these take numbers that are ours.
+  void give(std::span<const int> fds) {
+    for (const int fd : fds) posix_spawn_file_actions_adddup2(&files_, fd, ++last_);
+  }
   int spawn(pid_t* pid, const std::string& program, std::vector<std::string>& args,
             std::vector<std::string>& variables) {
-    posix_spawn_file_actions_addclosefrom_np(&files_, STDERR_FILENO + 1);
+    posix_spawn_file_actions_addclosefrom_np(&files_, last_ + 1);
     return posix_spawn(pid, program.c_str(), &files_, &attributes_, pointers(args).data(),
                        pointers(variables).data());
   }
@@ -114,6 +118,7 @@ class SpawnSettings {
  private:
   posix_spawn_file_actions_t files_;
   posix_spawnattr_t attributes_;
+  int last_ = STDERR_FILENO;
 };
 
 }  // namespace
@@ -169,6 +174,7 @@ Result<void> ChildServer::start(const ChildOptions& options) {
     settings.give(err.write, STDERR_FILENO);
     never_wait(err.read);
   }
+  settings.give(options.inherited);
   never_wait(out.read);
   std::vector<std::string> args = options.args(socket_);
   std::vector<std::string> variables = environment_of_child(options.keeps_sockets_together ? folder_ : "");

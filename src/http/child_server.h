@@ -31,6 +31,8 @@ struct ChildOptions {
   bool capture_errors = false;
   // Sockets of its own children come to lie beside its own, and go with it even if it is killed.
   bool keeps_sockets_together = false;
+  // Descriptors of ours that become its 3, 4, ...; larger than those numbers.
+  std::vector<int> inherited = {};
 };
 
 // Threads: one at a time; spawn() on one that lives as long as the child may (it is told to end when that

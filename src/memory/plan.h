@@ -71,7 +71,7 @@ enum class Fit { kYes, kTight, kNo };  // no: the charge exceeds the budget; tig
 Fit fits(const MemoryPlan& p, const RuntimeOptions& options, uint64_t budget);
 const char* fit_name(Fit f);  // "yes", "tight", "no"
 
-// "it needs 2.6 GiB (weights 2.4 GiB, kv 180.0 MiB, ...), 1.9 GiB are free: try ...": why a plan does not
+// "model needs 2.6 GiB (weights 2.4 GiB, kv 180.0 MiB, ...), 1.9 GiB are free: try ...": why a plan does not
 // fit, and what would. `advice`: as memory/alternatives.h gives it; where it is empty, how much more it
 // takes.
 std::string refusal(const MemoryPlan& p, const RuntimeOptions& options, uint64_t budget,

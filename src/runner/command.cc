@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 
@@ -82,7 +83,8 @@ int runner_command(std::span<const std::string> args) {
   const auto began = Clock::now();
   settle_heap();
   Options o;
-  auto defaults = default_load_options();
+  constexpr std::string_view kSlotFlag = "--budget-slot";
+  auto defaults = default_load_options(std::ranges::find(args, kSlotFlag) == args.end());
   if (!defaults)
     return refuse(defaults.error(), defaults.error().code == Code::kInvalidArgument ? kUsage : kFailed);
   o.load = *defaults;
@@ -100,6 +102,8 @@ int runner_command(std::span<const std::string> args) {
   app.add_option("--kv-cache-type", o.kv, "f16, bf16, q8_0, q4_0, f32 or K:V")->capture_default_str();
   app.add_option("--threads", o.load.n_threads, "threads; default: physical cores")
       ->check(CLI::Range(0, 1024));
+  app.add_option(std::string(kSlotFlag), o.load.budget_slot, "slot of the budget on descriptors 3 and 4")
+      ->group("");
   std::vector<std::string> reversed(args.rbegin(), args.rend());
   try {
     app.parse(reversed);

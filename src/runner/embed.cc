@@ -194,14 +194,11 @@ Result<EmbedInputs> read_embed_inputs(const LoadedModel& model, const Json& body
   if (texts.size() > std::max<uint64_t>(kMaxNumbers / n_embd, 1))
     return error(Code::kInvalidArgument, "{} inputs are too many for one request; {} are possible",
                  texts.size(), std::max<uint64_t>(kMaxNumbers / n_embd, 1));
-  size_t longest = 0;
   for (const std::string& text : texts) {
     if (patience.gone()) return error(Code::kCancelled, "the client has hung up");
     QUIPU_ASSIGN(std::vector<Token> ids, encode_for_embedding(*tok, text, in.n_ctx, may_truncate));
-    longest = std::max(longest, ids.size());
     in.tokens.push_back(std::move(ids));
   }
-  QUIPU_TRY(model.check_room({}, static_cast<int64_t>(longest)));
   return in;
 }
 

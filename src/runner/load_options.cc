@@ -5,7 +5,7 @@
 
 namespace quipu::runner {
 
-Result<LoadOptions> default_load_options() {
+Result<LoadOptions> default_load_options(bool with_bounds) {
   LoadOptions o;
   if (const auto v = environment({"QUIPU_NUM_PARALLEL", "OLLAMA_NUM_PARALLEL"})) {
     QUIPU_ASSIGN(o.n_parallel, v->whole_number(0, 256));
@@ -26,7 +26,9 @@ Result<LoadOptions> default_load_options() {
     o.idle_trim_seconds =
         ns > 0 ? static_cast<double>(ns) / 1e9 : 0;  // as a keep-alive: negative is for ever
   }
-  QUIPU_ASSIGN(o.bounds, memory::Bounds::from_environment());
+  if (with_bounds) {
+    QUIPU_ASSIGN(o.bounds, memory::Bounds::from_environment());
+  }
   return o;
 }
 

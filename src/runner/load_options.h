@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,13 +20,16 @@ struct LoadOptions {
   std::vector<std::string> projectors = {};  // files beside the model's, for images
   bool keep_prefixes = true;                 // between requests
   double idle_trim_seconds = 60;             // 0: never
-  memory::Bounds bounds = {};                // of what models may take
+  // This process's slot in a server's budget; nothing: it has one of its own, with these bounds.
+  std::optional<size_t> budget_slot = {};
+  memory::Bounds bounds = {};  // of what models may take
 };
 
 // The defaults, as environment variables change them (docs/environment.md): QUIPU_NUM_PARALLEL,
 // QUIPU_THREADS, QUIPU_KV_CACHE_TYPE, QUIPU_PREFIX_CACHE, QUIPU_IDLE_TRIM, QUIPU_MEMORY,
 // QUIPU_MEMORY_RESERVE. Where Ollama has the variable too, its name counts when ours is not set.
 // kInvalidArgument names the variable.
-Result<LoadOptions> default_load_options();
+// with_bounds: false for who has a slot in a server's budget, since the server has read those.
+Result<LoadOptions> default_load_options(bool with_bounds = true);
 
 }  // namespace quipu::runner

@@ -1,13 +1,12 @@
 #include "runner/loaded_model.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "base/checked.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "kernels/dispatch.h"
+#include "runner/kv_types.h"
 
 namespace quipu::runner {
 
@@ -59,23 +58,18 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
   QUIPU_ASSIGN(m->model_, load_model(*m->file_));
   QUIPU_TRY(m->open_projectors(options.projectors));
 
-  m->bounds_ = options.bounds;
-  const memory::Machine machine = m->machine();
+  if (options.budget_slot) {
+    QUIPU_ASSIGN(m->budget_, memory::ModelBudget::inherited(*options.budget_slot));
+  } else {
+    QUIPU_ASSIGN(m->budget_, memory::ModelBudget::alone(options.bounds));
+  }
+  const memory::Machine machine = m->budget_->machine();
   m->planned_ = plan_model(*m->file_, *m->model_, options, machine, m->projector_bytes());
   const Planned& p = m->planned_;
-  if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo) {
-    const auto others = alternatives(*m->file_, p);
-    LoadFailure failure({Code::kOutOfMemory,
-                         fmt::format("{} does not fit: {}", path,
-                                     memory::refusal(p.plan, p.options, p.free, memory::advice(others))),
-                         path});
-    failure.plan = {{"memory", plan_json(p)},
-                    {"machine", machine_json(machine)},
-                    {"fits", "no"},
-                    {"alternatives", alternatives_json(others)}};
-    failure.table = memory::plan_lines(p.plan, p.options) + memory::alternatives_table(others);
-    return std::unexpected(std::move(failure));
-  }
+  const uint64_t fixed = p.plan.total() - p.plan.bytes(memory::Category::kKv);
+  if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo ||
+      !m->budget_->admit(fixed, memory::charge(p.plan, p.options) - fixed))
+    return std::unexpected(m->does_not_fit(path, machine));
 
   if (auto tokenizer = Tokenizer::load(*m->file_))
     m->tokenizer_ = std::move(*tokenizer);
@@ -103,7 +97,10 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
   engine.suppressed = suppressed_tokens(*m->file_, m->model_->n_vocab());
   engine.keep_prefixes = options.keep_prefixes;
   engine.idle_trim_seconds = options.idle_trim_seconds;
-  engine.kv_room = [model = m.get()] { return model->kv_room(); };
+  memory::ModelBudget* budget = m->budget_.get();
+  engine.kv_room = [budget] { return budget->room(); };
+  engine.kv_hold = [budget](uint64_t bytes) { return budget->hold(bytes); };
+  engine.kv_ask = [budget](uint64_t bytes) { return budget->ask(bytes); };
   QUIPU_ASSIGN(m->engine_, Engine::create(*m->model_, m->tokenizer_.get(), *m->pool_, std::move(workspace),
                                           output, engine, m->ledger_));
   spdlog::info("loaded {}: {} {}, num_ctx {}, parallel {}, KV {}, {} threads, {}, planned {}", path,
@@ -118,27 +115,52 @@ Result<const Tokenizer*> LoadedModel::need_tokenizer() const {
   return tokenizer_.get();
 }
 
-memory::Machine LoadedModel::machine() const {
-  return memory::probe_machine({.bounds = bounds_, .runners = {::getpid()}});
+LoadFailure LoadedModel::does_not_fit(const std::string& path, const memory::Machine& machine) const {
+  const Planned& p = planned_;
+  const auto others = alternatives(*file_, p);
+  LoadFailure failure(
+      {Code::kOutOfMemory, memory::refusal(p.plan, p.options, p.free, memory::advice(others)), path});
+  failure.plan = {{"memory", plan_json(p)},
+                  {"machine", machine_json(machine)},
+                  {"charge", memory::charge(p.plan, p.options)},
+                  {"fits", "no"},
+                  {"alternatives", alternatives_json(others)}};
+  failure.table = memory::plan_lines(p.plan, p.options) + memory::alternatives_table(others);
+  return failure;
 }
 
-uint64_t LoadedModel::kv_room() const {
-  const uint64_t room = planned_.kv_room(machine().free()), committed = ledger_.bytes(memory::Category::kKv);
-  return room - std::min(room, committed);
-}
-
-Result<void> LoadedModel::check_room(const RunLimits& limits, int64_t n_tokens) const {
+std::expected<void, LoadFailure> LoadedModel::check_room(const RunLimits& limits, int64_t n_tokens) const {
   const KvTypes types = limits.kv_types.value_or(engine_->options().kv_types);
-  const uint64_t block = std::max<uint64_t>(model_->kv_layout(types).block_bytes(), 1);
-  const uint64_t room = planned_.kv_room(machine().budget());
-  const int64_t tokens = std::max(limits.n_ctx, n_tokens);
-  const int64_t blocks = tokens / kernels::kBlockTokens + (tokens % kernels::kBlockTokens != 0);
-  const auto wanted = checked_mul(static_cast<uint64_t>(blocks), block);
-  if (wanted && *wanted <= room) return {};
-  return error(Code::kOutOfMemory,
-               "{} tokens need a KV cache of {}, but there is room for {}: num_ctx {} fits", tokens,
-               format_bytes(wanted.value_or(UINT64_MAX)), format_bytes(room),
-               room / block * kernels::kBlockTokens);
+  Planned p = planned_;
+  p.kv_type = kv_types_name(types);
+  p.options.k_bytes_per_32 = kernels::kv_bytes_per_32(types.k);
+  p.options.v_bytes_per_32 = kernels::kv_bytes_per_32(types.v);
+  p.options.n_parallel = 1;
+  p.options.n_ctx = p.options.tokens_in_use = std::max(limits.n_ctx, n_tokens);
+  p.plan = memory::plan(p.shape, p.options);
+  memory::Machine machine = budget_->machine();
+  machine.admitted = 0;  // what others hold can be had, as long as the budget holds it
+  const uint64_t room = p.kv_room(machine.budget()), wanted = p.plan.bytes(memory::Category::kKv);
+  if (wanted <= room) return {};
+  const uint64_t blocks = room / std::max<uint64_t>(p.plan.kv_block_bytes, 1),
+                 tokens = blocks * kernels::kBlockTokens;
+  LoadFailure failure(
+      {Code::kOutOfMemory,
+       fmt::format("{} tokens need a KV cache of {}, and the budget has room for {}: try num_ctx {}",
+                   p.options.n_ctx, format_bytes(wanted), format_bytes(room), tokens),
+       {}});
+  auto others = nlohmann::ordered_json::array();
+  if (blocks > 0)
+    others.push_back({{"change", fmt::format("num_ctx={}", tokens)},
+                      {"total", machine.budget() - room + blocks * p.plan.kv_block_bytes},
+                      {"fits", "yes"}});
+  failure.plan = {{"memory", plan_json(p)},
+                  {"machine", machine_json(machine)},
+                  {"charge", p.plan.total()},
+                  {"fits", "no"},
+                  {"alternatives", std::move(others)}};
+  failure.table = memory::plan_lines(p.plan, p.options);
+  return std::unexpected(std::move(failure));
 }
 
 nlohmann::ordered_json LoadedModel::memory() const {

@@ -14,14 +14,15 @@
 #include "engine/engine.h"
 #include "gguf/file.h"
 #include "memory/arena.h"
+#include "memory/model_budget.h"
 #include "model/model.h"
 #include "runner/memory_report.h"
 #include "tokenizer/tokenizer.h"
 
 namespace quipu::runner {
 
-// Why a load failed. For a plan that does not fit (kOutOfMemory) the plan too: as an object and as the table
-// people read.
+// Why a load failed, or a request. For a plan that does not fit (kOutOfMemory) the plan too: as an object and
+// as the table people read.
 struct LoadFailure {
   LoadFailure(Error e) : error(std::move(e)) {}  // NOLINT: implicit, so that errors pass through
   Error error;
@@ -46,12 +47,9 @@ class LoadedModel {
   // The tokenizer, or the error that a request for text gets.
   Result<const Tokenizer*> need_tokenizer() const;
 
-  // Bytes by which the KV cache could grow at this moment.
-  uint64_t kv_room() const;
-
   // kOutOfMemory, with the number of tokens that fit, when this machine could not hold a sequence of n_tokens
   // (or of the context it asks for) even alone: better refused at once than when it is half written.
-  Result<void> check_room(const RunLimits& limits, int64_t n_tokens) const;
+  std::expected<void, LoadFailure> check_room(const RunLimits& limits, int64_t n_tokens) const;
 
   nlohmann::ordered_json memory() const;
   nlohmann::ordered_json info() const;
@@ -60,7 +58,7 @@ class LoadedModel {
   LoadedModel() = default;
   Result<void> open_projectors(const std::vector<std::string>& paths);
   uint64_t projector_bytes() const;
-  memory::Machine machine() const;  // as it is now
+  LoadFailure does_not_fit(const std::string& path, const memory::Machine& machine) const;
 
   memory::Ledger ledger_;
   std::unique_ptr<gguf::File> file_;
@@ -68,7 +66,7 @@ class LoadedModel {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::string tokenizer_error_;
-  memory::Bounds bounds_;
+  std::unique_ptr<memory::ModelBudget> budget_;
   Planned planned_;
   std::unique_ptr<ThreadPool> pool_;
   memory::Arena workspace_, output_;

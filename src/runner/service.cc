@@ -16,7 +16,7 @@ namespace quipu::runner {
 
 namespace {
 
-enum class Route { kHealth, kInfo, kMemory, kGenerate, kEmbed, kTokenize, kDetokenize, kFill };
+enum class Route { kHealth, kInfo, kMemory, kGenerate, kEmbed, kTokenize, kDetokenize, kTrim, kFill };
 
 struct Entry {
   std::string_view path, method;
@@ -27,7 +27,8 @@ constexpr std::array kRoutes = {
     Entry{"/health", "GET", Route::kHealth},          Entry{"/info", "GET", Route::kInfo},
     Entry{"/memory", "GET", Route::kMemory},          Entry{"/generate", "POST", Route::kGenerate},
     Entry{"/embed", "POST", Route::kEmbed},           Entry{"/tokenize", "POST", Route::kTokenize},
-    Entry{"/detokenize", "POST", Route::kDetokenize}, Entry{"/debug/fill", "POST", Route::kFill},
+    Entry{"/detokenize", "POST", Route::kDetokenize}, Entry{"/trim", "POST", Route::kTrim},
+    Entry{"/debug/fill", "POST", Route::kFill},
 };
 
 const Entry* find_route(const http::Request& request) {
@@ -117,6 +118,8 @@ Result<Json> Service::answer(const Call& call) {
       return tokenize(body);
     case Route::kDetokenize:
       return detokenize(body);
+    case Route::kTrim:
+      return trim();
     case Route::kFill:
       return fill(body);
     case Route::kEmbed:
@@ -142,6 +145,11 @@ Result<Json> Service::detokenize(const Json& body) {
   return Json{{"text", tokenizer->decode(ids, false, true)}};
 }
 
+Result<Json> Service::trim() {
+  QUIPU_TRY(model_.engine().fill(0, 1));
+  return model_.memory();
+}
+
 Result<Json> Service::fill(const Json& body) {
   const EngineOptions& engine = model_.engine().options();
   if (!body.contains("tokens")) return error(Code::kInvalidArgument, "\"tokens\" is missing");
@@ -149,6 +157,15 @@ Result<Json> Service::fill(const Json& body) {
   QUIPU_ASSIGN(const int64_t sequences, integer_field(body, "sequences", 1, 1, engine.n_parallel));
   QUIPU_TRY(model_.engine().fill(tokens, sequences));
   return model_.memory();
+}
+
+// Its plan and table come with it.
+Json Service::refuse(const Call& call, const LoadFailure& failure) {
+  Json body = error_json(failure.error);
+  body["plan"] = failure.plan;
+  body["table"] = failure.table;
+  respond(*call.exchange, error_status(failure.error.code), body);
+  return Json();
 }
 
 Result<Json> Service::generate(const Json& body, const Call& call) {
@@ -163,9 +180,10 @@ Result<Json> Service::generate(const Json& body, const Call& call) {
     return Json{
         {"prompt", p.text}, {"prompt_tokens", p.tokens.size()}, {"dropped_messages", p.dropped_messages}};
   }
-  QUIPU_TRY(model_.check_room(options, 1));
+  if (const auto room = model_.check_room(options, 1); !room) return refuse(call, room.error());
   QUIPU_ASSIGN(Prompt prompt, make_prompt(model_, templates_, asked.prompt, options, call.patience));
-  QUIPU_TRY(model_.check_room(options, static_cast<int64_t>(prompt.tokens.size()) + 1));
+  const auto n_tokens = static_cast<int64_t>(prompt.tokens.size());
+  if (const auto room = model_.check_room(options, n_tokens + 1); !room) return refuse(call, room.error());
   QUIPU_TRY(AnswerStream::start({model_, queue_, call.exchange, call.received, asked.return_context},
                                 std::move(prompt), std::move(options)));
   return Json();
@@ -173,6 +191,10 @@ Result<Json> Service::generate(const Json& body, const Call& call) {
 
 Result<Json> Service::embed(const Json& body, const Call& call) {
   QUIPU_ASSIGN(EmbedInputs inputs, read_embed_inputs(model_, body, call.patience));
+  size_t longest = 0;
+  for (const auto& tokens : inputs.tokens) longest = std::max(longest, tokens.size());
+  if (const auto room = model_.check_room({}, static_cast<int64_t>(longest)); !room)
+    return refuse(call, room.error());
   QUIPU_TRY(start_embedding(model_, queue_, call.exchange, std::move(inputs)));
   return Json();
 }

@@ -49,7 +49,9 @@ class Service {
 
   Result<Json> tokenize(const Json& body);
   Result<Json> detokenize(const Json& body);
+  Result<Json> trim();
   Result<Json> fill(const Json& body);
+  static Json refuse(const Call& call, const LoadFailure& failure);
   Result<Json> generate(const Json& body, const Call& call);
   Result<Json> embed(const Json& body, const Call& call);
 

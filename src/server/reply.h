@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "http/exchange.h"
 #include "server/go_json.h"
@@ -48,6 +49,10 @@ class Reply {
   void finish();
   bool started() const { return started_; }
 
+  // The model it is about, by the name that is shown.
+  void set_model(std::string name) { model_ = std::move(name); }
+  const std::string& model() const { return model_; }
+
   // What the log line says beside the status and the time.
   void note(std::string_view text) { note_ += " " + std::string(text); }
   // True once a whole answer or the end of a stream has been sent.
@@ -56,6 +61,7 @@ class Reply {
  private:
   const std::shared_ptr<http::Exchange> exchange_;
   const std::string path_;
+  std::string model_;
   http::Headers headers_;
   const Clock::time_point received_ = Clock::now();
   int status_ = 0;

@@ -78,7 +78,11 @@ void answer_failure(Reply& reply, const fleet::Failure& failure, bool in_stream)
   if (failure.code == Code::kCancelled && !reply.gone())
     return reply.error_line(503, "the server is shutting down");
   Json more = Json::object();
-  if (!failure.plan.is_null()) more["quipu"] = {{"plan", failure.plan}, {"table", failure.table}};
+  if (!failure.plan.is_null()) {
+    Json plan = {{"model", reply.model()}};
+    plan.update(failure.plan);
+    more["quipu"] = {{"plan", std::move(plan)}, {"table", failure.table}};
+  }
   if (failure.code == Code::kCancelled) reply.note("cancelled");
   reply.error_line(status_of(failure.code),
                    failure.code == Code::kCancelled ? "request canceled" : failure.message, more,
@@ -105,6 +109,7 @@ void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAli
   if (model->model_path.empty())
     return reply->error(
         500, fmt::format("{} has no weights that this server can run", service.shown_name(*model)));
+  reply->set_model(service.shown_name(*model));
   fleet::Job job;
   job.model = model_ref(service, *model);
   job.keep_alive = keep_alive;

@@ -1,0 +1,53 @@
+"""What tests of the memory budget have in common: plans, models that differ, clients that ask at once."""
+import json
+import pathlib
+import subprocess
+import threading
+
+from cli_harness import model, program
+
+MIB = 1 << 20
+
+
+def plan(num_ctx, parallel=4, path=None):
+    """`quipu plan` of the demo model: the object, with its parts that a budget is made of."""
+    out = subprocess.run([program(), "plan", path or model(), "--num-ctx", str(num_ctx), "--parallel", str(parallel), "--json"],
+                         check=True, capture_output=True, text=True).stdout
+    p = json.loads(out)
+    p["fixed"] = p["memory"]["total"]["planned"] - p["memory"]["kv"]["planned"]
+    return p
+
+
+def stop(server):
+    """So that another can start in its place."""
+    server.stop()
+    server.log_path.unlink()
+
+
+def another_model(folder):
+    """The demo model in a file of its own: models that share one share a runner."""
+    path = pathlib.Path(folder) / "another.gguf"
+    path.write_bytes(pathlib.Path(model()).read_bytes() + bytes(4096))
+    return path
+
+
+def four_clients(server, name, num_predict=300, num_ctx=1024):
+    """Four greedy answers that grow together; what each one ends with."""
+    lasts = [None] * 4
+
+    def ask(i):
+        body = {"model": name, "prompt": f"{i + 1}. Write a long story about the number {i}:", "raw": True, "stream": False,
+                "options": {"temperature": 0, "num_ctx": num_ctx, "num_predict": num_predict, "repeat_guard": False, "stop": []}}
+        answer = server.post("/api/generate", body)
+        lasts[i] = (answer.status, answer.json())
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return lasts
+
+
+def said(lasts):
+    return [(status, last.get("response"), last.get("eval_count"), last.get("done_reason")) for status, last in lasts]

@@ -1,0 +1,125 @@
+"""Models under a budget that is given: what does not fit is refused with its plan, idle models go first, and whoever grows
+into the limit gives the same answers."""
+import threading
+import unittest
+
+from budget_harness import MIB, another_model, four_clients, plan, said, stop
+from cli_harness import model
+from server_harness import ServerTest, wait_for
+
+
+class Budget(ServerTest):
+    def loaded(self, server):
+        return {m["name"].split(":")[0] for m in server.request("GET", "/api/ps").json()["models"]}
+
+    def ask(self, server, name, **options):
+        options = {"num_predict": 8, "temperature": 0, **options}
+        return server.post("/api/generate", {"model": name, "prompt": "Once upon a time", "raw": True, "stream": False,
+                                             "options": options})
+
+    def assert_refused(self, answer, name):
+        self.assertEqual(answer.status, 507, answer.body)
+        body = answer.json()
+        p = body["quipu"]["plan"]
+        self.assertEqual(p["model"].split(":")[0], name)
+        self.assertEqual(p["fits"], "no")
+        self.assertGreater(p["memory"]["weights"]["planned"], 90 * MIB)
+        self.assertEqual(set(p["machine"]), {"total", "available", "budget", "admitted", "free", "terms"})
+        self.assertIn("QUIPU_MEMORY", [t["name"] for t in p["machine"]["terms"]])
+        for a in p["alternatives"]:
+            self.assertEqual(set(a), {"change", "total", "fits"})
+        return body["error"], p
+
+    def test_a_load_just_below_and_just_above(self):
+        charge = plan(512)["charge"]
+        server = self.server(QUIPU_MEMORY=str(charge - 1))
+        self.smol(server)
+        sentence, p = self.assert_refused(self.ask(server, "smol"), "smol")
+        self.assertRegex(sentence, r"\Amodel needs \S+ MiB \(weights .*\), \S+ MiB are free: ")
+        self.assertEqual(p["machine"]["budget"], charge - 1)
+        self.assertEqual(server.runners(), [])
+        stop(server)
+        server = self.server(QUIPU_MEMORY=str(charge))
+        self.assertEqual(self.ask(server, "smol").status, 200)
+
+    def test_a_context_that_the_budget_cannot_hold(self):
+        server = self.server(QUIPU_MEMORY=str(plan(512)["charge"] + 10 * MIB))
+        self.smol(server)
+        self.assertEqual(self.ask(server, "smol").status, 200)
+        sentence, p = self.assert_refused(self.ask(server, "smol", num_ctx=4096), "smol")
+        self.assertRegex(sentence, r"\A4096 tokens need a KV cache of .*: try num_ctx \d+\Z")
+        fits = int(sentence.rsplit(" ", 1)[1])
+        self.assertGreater(fits, 512)
+        self.assertEqual([a["change"] for a in p["alternatives"]], [f"num_ctx={fits}"])
+        self.assertEqual(self.ask(server, "smol", num_ctx=fits).status, 200)
+        self.assertEqual(self.ask(server, "smol", num_ctx=fits + 1).status, 507)
+        self.assertEqual(len(server.runners()), 1)
+
+    def test_the_default_context_is_what_the_budget_holds(self):
+        p = plan(512)
+        server = self.server(QUIPU_MEMORY=str(p["fixed"] + 1000 * p["memory"]["kv"]["bytes_per_token"]))
+        server.create("plain", model())
+        self.assertEqual(self.ask(server, "plain").status, 200)
+        self.assertEqual(server.request("GET", "/api/ps").json()["models"][0]["context_length"], 992)
+        stop(server)
+        server = self.server(QUIPU_MEMORY=str(p["fixed"] + 1000 * p["memory"]["kv"]["bytes_per_token"]),
+                             OLLAMA_CONTEXT_LENGTH="256")
+        self.assertEqual(self.ask(server, "plain").status, 200)
+        self.assertEqual(server.request("GET", "/api/ps").json()["models"][0]["context_length"], 256)
+
+    def test_a_bad_value_is_a_warning(self):
+        server = self.server(QUIPU_MEMORY="plenty")
+        self.smol(server)
+        self.assertEqual(self.ask(server, "smol").status, 200)
+        self.assertIn("QUIPU_MEMORY", server.log_text())
+
+    def two_models(self, server):
+        self.smol(server)
+        server.create("other", another_model(self.folder), parameters={"num_ctx": 512, "temperature": 0})
+
+    def test_an_idle_model_goes_for_another(self):
+        server = self.server(QUIPU_MEMORY=str(plan(512)["charge"] * 3 // 2))
+        self.two_models(server)
+        for name in ("smol", "other", "smol"):
+            self.assertEqual(self.ask(server, name).status, 200)
+            self.assertEqual(self.loaded(server), {name})
+
+    def test_a_busy_model_first_finishes(self):
+        server = self.server(QUIPU_MEMORY=str(plan(512)["charge"] * 3 // 2))
+        self.two_models(server)
+        expected = self.ask(server, "smol", num_predict=200, repeat_guard=False).json()
+        answers = []
+        busy = threading.Thread(target=lambda: answers.append(self.ask(server, "smol", num_predict=200, repeat_guard=False)))
+        busy.start()
+        wait_for(lambda: "smol" in self.loaded(server))
+        self.assertEqual(self.ask(server, "other").status, 200)
+        busy.join()
+        self.assertEqual(answers[0].status, 200)
+        self.assertEqual(answers[0].json()["response"], expected["response"])
+
+    def test_an_idle_model_goes_for_a_conversation_that_grows(self):
+        charge = plan(512)["charge"]
+        server = self.server(QUIPU_MEMORY=str(2 * charge + 2 * MIB))
+        self.two_models(server)
+        self.assertEqual(self.ask(server, "smol").status, 200)
+        self.assertEqual(self.ask(server, "other").status, 200)
+        self.assertEqual(self.loaded(server), {"smol", "other"})
+        last = self.ask(server, "other", num_predict=800, num_ctx=1024, repeat_guard=False, stop=[]).json()
+        self.assertIn(last["quipu"]["stop"], ("length", "eos"))
+        self.assertGreater(last["eval_count"], 600, "it has to grow beyond what it was admitted with")
+        self.assertEqual(self.loaded(server), {"other"})
+
+    def test_four_clients_grow_into_it(self):
+        server = self.server()
+        self.smol(server)
+        expected = four_clients(server, "smol", num_ctx=512)
+        stop(server)
+        self.assertEqual({status for status, _ in expected}, {200})
+        # Two and a half sequences.
+        server = self.server(QUIPU_MEMORY=str(plan(512)["charge"] + 8 * MIB))
+        self.assertEqual(said(four_clients(server, "smol", num_ctx=512)), said(expected))
+        self.assertEqual(len(server.runners()), 1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,116 @@
+"""A server inside a memory cgroup: its limit is the budget, and nothing is ever killed for it.
+
+Skipped, with the reason, where this process may not make such a group.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+from budget_harness import MIB, four_clients, plan, said, stop
+from server_harness import ServerTest
+
+V1, V2 = pathlib.Path("/sys/fs/cgroup/memory"), pathlib.Path("/sys/fs/cgroup")
+# What the server takes itself, and what the kernel takes for both: sockets, tables of pages.
+BESIDE_MODELS = 48 * MIB
+
+
+class Cgroup:
+    """A memory cgroup of this test's own."""
+
+    def __init__(self):
+        self.v2 = (V2 / "cgroup.controllers").exists()
+        base = V2 if self.v2 else V1
+        self.folder = base / f"quipu-test-{os.getpid()}"
+        if self.v2:
+            (base / "cgroup.subtree_control").write_text("+memory")
+        self.folder.mkdir()
+        if not (self.folder / ("memory.max" if self.v2 else "memory.limit_in_bytes")).exists():
+            self.folder.rmdir()
+            raise OSError(f"{base} has no memory controller")
+
+    def limit(self, n_bytes):
+        (self.folder / ("memory.max" if self.v2 else "memory.limit_in_bytes")).write_text(str(n_bytes))
+
+    def kills(self):
+        text = (self.folder / ("memory.events" if self.v2 else "memory.oom_control")).read_text()
+        return int(re.search(r"(?m)^oom_kill (\d+)$", text).group(1))
+
+    def before(self):
+        """Words in front of a command that then runs inside."""
+        return ("sh", "-c", f'echo $$ > {self.folder}/cgroup.procs && exec "$@"', "sh")
+
+    def remove(self):
+        self.folder.rmdir()
+
+
+class InACgroup(ServerTest):
+    def setUp(self):
+        try:
+            self.group = Cgroup()
+            subprocess.run([*self.group.before(), "true"], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as e:
+            self.skipTest(f"no memory cgroup can be made here: {e}")
+        super().setUp()
+
+    def tearDown(self):
+        super().tearDown()
+        self.group.remove()
+
+    def start(self, limit, **environment):
+        self.group.limit(limit)
+        server = self.server(before=self.group.before(), QUIPU_MEMORY_RESERVE="0", **environment)
+        if not server.request("GET", "/api/tags").json()["models"]:
+            self.smol(server)
+        return server
+
+    def ask(self, server):
+        return server.post("/api/generate", {"model": "smol", "prompt": "Hello", "stream": False})
+
+    def test_just_above_and_just_below(self):
+        charge = plan(512)["charge"]
+        server = self.start(charge + BESIDE_MODELS)
+        self.assertEqual(self.ask(server).status, 200)
+        self.assertEqual(self.group.kills(), 0)
+        stop(server)
+        server = self.start(charge - MIB)
+        answer = self.ask(server)
+        self.assertEqual(answer.status, 507, answer.body)
+        machine = answer.json()["quipu"]["plan"]["machine"]
+        self.assertLess(machine["budget"], charge)
+        self.assertTrue(any(t["name"].startswith("cgroup /") for t in machine["terms"]), machine)
+        self.assertEqual(server.runners(), [])
+        self.assertEqual(server.request("GET", "/api/version").status, 200)
+        self.assertEqual(self.group.kills(), 0)
+
+    def test_the_reserve_counts(self):
+        charge = plan(512)["charge"]
+        server = self.start(charge + BESIDE_MODELS)
+        stop(server)
+        self.group.limit(charge + BESIDE_MODELS)
+        server = self.server(before=self.group.before(), QUIPU_MEMORY_RESERVE=str(BESIDE_MODELS + MIB))
+        self.assertEqual(self.ask(server).status, 507)
+
+    def test_four_clients_grow_into_it(self):
+        server = self.server()
+        self.smol(server)
+        expected = said(four_clients(server, "smol"))
+        stop(server)
+        self.assertEqual({status for status, *_ in expected}, {200})
+        server = self.start(plan(512)["charge"] + 32 * MIB)
+        self.assertEqual(said(four_clients(server, "smol")), expected)
+        self.assertEqual(self.group.kills(), 0)
+        self.assertEqual(len(server.runners()), 1, server.log_text())
+        # Longer than the group can hold: each ends with a reason, nothing is killed.
+        lasts = four_clients(server, "smol", num_predict=700, num_ctx=800)
+        for status, last in lasts:
+            self.assertIn(status, (200, 507), last)
+            if status == 200:
+                self.assertIn(last["quipu"]["stop"], ("length", "context", "eos", "memory"))
+        self.assertEqual(self.group.kills(), 0)
+        self.assertEqual(self.ask(server).status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
