@@ -109,6 +109,22 @@ class Budget(ServerTest):
         self.assertGreater(last["eval_count"], 600, "it has to grow beyond what it was admitted with")
         self.assertEqual(self.loaded(server), {"other"})
 
+    def test_what_an_idle_model_has_cached_goes_before_the_model(self):
+        p = plan(512)
+        server = self.server(QUIPU_MEMORY=str(2 * p["charge"] + 5 * MIB))
+        self.two_models(server)
+        self.assertEqual(self.ask(server, "other").status, 200)
+        long = {"model": "smol", "prompt": "word " * 690, "raw": True, "stream": False,
+                "options": {"num_ctx": 1024, "num_predict": 4, "temperature": 0}}
+        first = server.post("/api/generate", long).json()
+        self.assertGreater(first["prompt_eval_count"], 650)
+        last = self.ask(server, "other", num_predict=600, num_ctx=1024, repeat_guard=False, stop=[]).json()
+        self.assertGreater(last["eval_count"], 550)
+        self.assertEqual(self.loaded(server), {"smol", "other"})
+        again = server.post("/api/generate", long).json()
+        self.assertEqual(again["response"], first["response"])
+        self.assertLess(again["quipu"]["cached_tokens"], 650, "it was given away")
+
     def test_four_clients_grow_into_it(self):
         server = self.server()
         self.smol(server)

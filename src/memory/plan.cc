@@ -124,7 +124,8 @@ std::string refusal(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budge
     if (bytes > 0)
       parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", category_name(c), format_bytes(bytes));
   }
-  return fmt::format("model needs {} ({}), {} are free: {}", format_bytes(needed), parts, format_bytes(budget),
+  return fmt::format("model needs {} ({}), {} are free: {}", format_bytes(needed), parts,
+                     format_bytes(budget),
                      !advice.empty() ? advice
                                      : fmt::format("free {} more, or take a smaller model",
                                                    format_bytes(needed - std::min(needed, budget))));

@@ -30,8 +30,8 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
   QUIPU_ASSIGN(const memory::Bounds bounds, memory::Bounds::from_environment());
   const uint64_t free = memory::probe_machine({.bounds = bounds}).free();
   if (memory::fits(m->plan_, runtime, free) == memory::Fit::kNo)
-    return error(Code::kOutOfMemory, "{}: {}\n{}", path,
-                 memory::refusal(m->plan_, runtime, free, {}), memory::plan_lines(m->plan_, runtime));
+    return error(Code::kOutOfMemory, "{}: {}\n{}", path, memory::refusal(m->plan_, runtime, free, {}),
+                 memory::plan_lines(m->plan_, runtime));
   // Unlike a server's, these sequences are going to be filled.
   const uint64_t fixed = m->plan_.total() - m->plan_.bytes(memory::Category::kKv);
   const uint64_t room = free > fixed ? free - fixed : 0;

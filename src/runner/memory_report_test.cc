@@ -87,8 +87,7 @@ TEST_F(MemoryReport, AFileThatDoesNotFitComesWithItsPlan) {
   ASSERT_FALSE(loaded);
   const LoadFailure& f = loaded.error();
   EXPECT_EQ(f.error.code, Code::kOutOfMemory);
-  EXPECT_NE(f.error.message.find("model needs 4.0 TiB (weights 4.0 TiB"),
-            std::string::npos)
+  EXPECT_NE(f.error.message.find("model needs 4.0 TiB (weights 4.0 TiB"), std::string::npos)
       << f.error.message;
   EXPECT_EQ(f.error.message.find('\n'), std::string::npos);
   EXPECT_EQ(f.plan["memory"]["weights"]["planned"], uint64_t{1} << 42);

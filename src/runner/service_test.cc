@@ -203,5 +203,14 @@ TEST_F(ServiceTest, ASecondOneOnTheSameSocketIsRefused) {
   EXPECT_EQ(get("/health")["status"], "ok") << "the first is still there";
 }
 
+TEST_F(ServiceTest, WhatIsCachedIsGivenBackWhenOthersNeedIt) {
+  generate({{"prompt", std::string(100, 'a')}, {"raw", true}, {"options", {{"num_predict", 2}}}});
+  ASSERT_TRUE(eventually(idle));
+  EXPECT_GT(get("/memory")["kv"]["cached"].get<uint64_t>(), 0u);
+  const Json after = post("/trim", Json::object());
+  EXPECT_EQ(after["kv"]["cached"], 0);
+  EXPECT_EQ(after["kv"]["measured"], 0);
+}
+
 }  // namespace
 }  // namespace quipu::runner::test
