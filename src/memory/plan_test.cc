@@ -131,7 +131,7 @@ TEST(Plan, ARefusalSaysWhatIsNeededAndWhatWouldFit) {
   const RuntimeOptions o = options(16384, 1);
   const MemoryPlan p = plan(granite(), o);
   const std::string advised = refusal(p, o, p.total() + 1024 * p.kv_bytes_per_token + 5, "try num_ctx=1024");
-  EXPECT_NE(advised.find("it needs 1.6 GiB (weights 1.4 GiB, kv 160.0 MiB, workspace 23.8 MiB"),
+  EXPECT_NE(advised.find("model needs 1.6 GiB (weights 1.4 GiB, kv 160.0 MiB, workspace 23.8 MiB"),
             std::string::npos)
       << advised;
   EXPECT_NE(advised.find("are free: try num_ctx=1024"), std::string::npos) << advised;
