@@ -118,7 +118,9 @@ std::vector<Command> server_commands() {
        .arguments = "[PREFIX]",
        .most = 1,
        .summary = "List the models that are loaded",
-       .flags = {switch_flag("verbose", "their memory by category, planned and measured", 'v'), json_flag()},
+       .flags = {switch_flag("verbose",
+                             "their memory by category, planned and measured; the server's; the budget", 'v'),
+                 switch_flag("watch", "again every second, until Ctrl-C"), json_flag()},
        .variables = of_clients(),
        .words = Words::kModels},
       {.name = "stop",
@@ -229,8 +231,18 @@ std::vector<Command> workbench_commands() {
        number_flag("parallel", "sequences at once"), kv, threads, json});
   plan.variables.emplace_back("QUIPU_MODELS");
   plan.words = Words::kModelsOrFiles;
+  Command fit =
+      command("fit", "[MODEL|FILE]", "Which size and quantisation of a model suits this machine",
+              {value_flag("params", "N", "in place of a model: its number of parameters, such as 8b",
+                          {"1b", "3b", "8b", "14b", "32b", "70b"}),
+               value_flag("quant", "TYPE", "only this quantisation, such as q4_k_m",
+                          {"f16", "q8_0", "q6_k", "q4_k_m", "q4_k_s", "q4_0"}),
+               switch_flag("json", "a list of plans, one for each combination")});
+  fit.variables.emplace_back("QUIPU_MODELS");
+  fit.words = Words::kModelsOrFiles;
   return {
       std::move(plan),
+      std::move(fit),
       command("bench", "FILE", "Speed of a model, beside what this machine can do at most",
               {number_flag("prompt", "tokens to prefill"), number_flag("gen", "tokens to decode"),
                number_flag("depth", "tokens in the cache before"),

@@ -1,4 +1,5 @@
 // Commands that are a request or two: list, ps, show, cp, rm, stop.
+#include <algorithm>
 #include <array>
 
 #include "cli/client_command.h"
@@ -9,6 +10,8 @@
 namespace quipu::cli {
 
 namespace {
+
+constexpr int kWatchMilliseconds = 1'000;
 
 std::string first_word(const Arguments& a) { return a.words.empty() ? std::string() : a.words[0]; }
 
@@ -39,6 +42,40 @@ Result<void> show(Console& console, const Arguments& a, Api& api) {
   return {};
 }
 
+Result<std::string> ps_answer(const Arguments& a, Api& api) {
+  QUIPU_ASSIGN(const Json ps, api.call("GET", "/api/ps"));
+  if (a.on("json")) return dump(ps) + "\n";
+  return ps_text(ps, first_word(a), now()) + (a.on("verbose") ? ps_memory_text(ps, first_word(a)) : "");
+}
+
+// Once a second until Ctrl-C: on a terminal over the last one, else one below the other.
+Result<void> watch_ps(Console& console, const Arguments& a, Api& api) {
+  for (bool first = true;; first = false) {
+    const auto text = ps_answer(a, api);
+    // Ctrl-C is how it is meant to end, also while the server is asked.
+    if (!text && text.error().code == Code::kCancelled && console.signals().ending() == 0) return {};
+    if (!text) return std::unexpected(text.error());
+    bool taken = true;
+    if (!console.out_has_cursor()) {
+      taken = console.out_text((first || a.on("json") ? "" : "\n") + *text);
+    } else {
+      taken = console.out(first ? "\x1b[2J\x1b[H" : "\x1b[H");
+      for (size_t at = 0; taken && at < text->size();) {
+        const size_t end = std::min(text->find('\n', at), text->size());
+        taken = console.out_text(text->substr(at, end - at)) && console.out("\x1b[K\n");
+        at = end + 1;
+      }
+      taken = taken && console.out("\x1b[J");
+    }
+    if (!taken) return {};  // nobody reads any more: finish() says so where that is a failure
+    console.signals().wait(-1, 0, kWatchMilliseconds);
+    if (console.signals().take_interrupt()) {
+      if (console.signals().ending() != 0) return error(Code::kCancelled, "ended by a signal");
+      return {};
+    }
+  }
+}
+
 }  // namespace
 
 int list_command(std::span<const std::string> args) {
@@ -51,9 +88,9 @@ int list_command(std::span<const std::string> args) {
 
 int ps_command(std::span<const std::string> args) {
   return run_client_command("ps", args, [](Console& console, const Arguments& a, Api& api) -> Result<void> {
-    QUIPU_ASSIGN(const Json ps, api.call("GET", "/api/ps"));
-    console.out_text(a.on("json") ? dump(ps) + "\n" : ps_text(ps, first_word(a), now()));
-    if (a.on("verbose") && !a.on("json")) console.out_text(ps_memory_text(ps, first_word(a)));
+    if (a.on("watch")) return watch_ps(console, a, api);
+    QUIPU_ASSIGN(const std::string text, ps_answer(a, api));
+    console.out_text(text);
     return {};
   });
 }

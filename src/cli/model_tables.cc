@@ -5,6 +5,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "base/units.h"
 #include "cli/report.h"
 #include "cli/text_table.h"
 
@@ -73,6 +74,20 @@ std::string ps_memory_text(const Json& ps, std::string_view prefix) {
     if (!name.starts_with(prefix) || memory.empty()) continue;
     out += fmt::format("\n{}\n{}", name, memory);
   }
+  const Json& ours = field_of(ps, "quipu");
+  if (!ours.is_object()) return out;
+  out += fmt::format("\n{:<26}{:>12}   this process alone\n", "server",
+                     format_bytes(bytes_of(field_of(field_of(ours, "memory"), "total"), "measured")));
+  const Json& machine = field_of(ours, "machine");
+  std::string bound;
+  uint64_t least = UINT64_MAX;
+  for (const Json& term : field_of(machine, "terms"))
+    if (const uint64_t n = bytes_of(term, "bytes"); n < least && text_of(term, "name") != "reserve")
+      least = n, bound = text_of(term, "name");
+  out += fmt::format("{:<26}{:>12}   {} admitted, {} free\n", "budget",
+                     format_bytes(bytes_of(machine, "budget")), format_bytes(bytes_of(machine, "admitted")),
+                     format_bytes(bytes_of(machine, "free")));
+  if (!bound.empty()) out += fmt::format("{:<26}{:>12}   {}\n", "bounded by", format_bytes(least), bound);
   return out;
 }
 

@@ -153,6 +153,10 @@ std::vector<Loaded> Fleet::list_measured() const {
     if (link != nullptr && loaded.state == Loaded::State::kReady) {
       if (auto memory = RunnerClient(link, kMeasurePatience).memory()) {
         loaded.memory = std::move(*memory);
+        if (const auto engine = loaded.memory.find("engine"); engine != loaded.memory.end()) {
+          loaded.engine = std::move(*engine);
+          loaded.memory.erase(engine);
+        }
         loaded.bytes = held_bytes(loaded.model, loaded.memory);
       }
     }

@@ -54,6 +54,7 @@ struct Loaded {
   pid_t pid = -1;
   Json info = nullptr;    // the runner's /info; null: not known yet
   Json memory = nullptr;  // the memory object; null: not known yet
+  Json engine = nullptr;  // what its engine counts, of list_measured(): "preemptions" and others
   uint64_t bytes =
       0;  // what the runner holds: measured, planned, or the size of its files, as far as is known
   uint64_t charge = 0;  // of the budget: memory::charge

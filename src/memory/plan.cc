@@ -79,7 +79,7 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
   if (shape.projector_bytes != 0)
     p.lines.push_back({Category::kProjector, shape.projector_bytes, "the projector file, mapped read-only"});
   p.lines.push_back({Category::kKv, kv_bytes(shape, o, o.tokens_in_use),
-                     fmt::format("{} tokens in use x {} B, in blocks of {} tokens", o.tokens_in_use,
+                     fmt::format("{} tokens in use x {} B, by {} tokens", o.tokens_in_use,
                                  p.kv_bytes_per_token, kBlockTokens)});
   p.lines.push_back({Category::kWorkspace, shape.workspace_bytes,
                      fmt::format("prefill chunks of {} rows, {} threads; not the context", shape.max_rows,
@@ -88,8 +88,8 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
   // which the sampler works.
   const uint64_t of_each = add(mul(shape.n_vocab, 4), mul(shape.n_embd, 8));
   p.lines.push_back({Category::kOutput, add(mul(o.n_parallel, of_each), mul(shape.n_vocab, 8)),
-                     fmt::format("{} x ({} logits x 4 B + {} values x 8 B), {} candidates x 8 B",
-                                 sequences(o.n_parallel), shape.n_vocab, shape.n_embd, shape.n_vocab)});
+                     fmt::format("{} x ({} logits x 4 B + {} x 8 B) + {} x 8 B", o.n_parallel, shape.n_vocab,
+                                 shape.n_embd, shape.n_vocab)});
   p.lines.push_back({Category::kRuntime, add(kRuntimeBytes, shape.tokenizer_bytes),
                      fmt::format("program and heap {}, tokenizer {}", format_bytes(kRuntimeBytes),
                                  format_bytes(shape.tokenizer_bytes))});
@@ -144,36 +144,39 @@ std::string what_is_tight(const MemoryPlan& p, const RuntimeOptions& o, uint64_t
 
 }  // namespace
 
-std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& o) {
+std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& o, const MeasuredBytes* measured) {
   std::string out;
+  const auto line = [&](const char* name, uint64_t planned, std::optional<uint64_t> found,
+                        const std::string& how) {
+    out += fmt::format("  {:<10} {:>10}", name, format_bytes(planned));
+    if (measured != nullptr) out += fmt::format(" {:>10}", found ? format_bytes(*found) : "");
+    if (!how.empty()) out += "   " + how;
+    out += '\n';
+  };
+  if (measured != nullptr) out += fmt::format("  {:<10} {:>10} {:>10}\n", "", "planned", "measured");
   for (const PlanLine& l : p.lines)
-    out += fmt::format("  {:<10} {:>11}   {}\n", category_name(l.category), format_bytes(l.bytes), l.formula);
-  out += fmt::format("  {:<10} {:>11}\n", "total", format_bytes(p.total()));
+    line(category_name(l.category), l.bytes,
+         measured != nullptr ? measured->of[static_cast<size_t>(l.category)] : std::nullopt, l.formula);
+  line("total", p.total(), measured != nullptr ? measured->total : std::nullopt, "");
   out +=
       fmt::format("KV grows by {} a token, up to {} ({} of {} tokens).\n", format_bytes(p.kv_bytes_per_token),
                   format_bytes(p.kv_ceiling), sequences(o.n_parallel), o.n_ctx);
   return out;
 }
 
-std::string plan_table(const MemoryPlan& p, const RuntimeOptions& o, const Machine& machine) {
-  std::string out = plan_lines(p, o);
-  const uint64_t budget = machine.free();
-  out += fmt::format("Charged {}: the total with a KV cache of {} tokens.\n", format_bytes(charge(p, o)),
-                     std::clamp<int64_t>(o.n_ctx, 0, kUsefulContext));
-  switch (fits(p, o, budget)) {
+std::string verdict(const MemoryPlan& p, const RuntimeOptions& o, uint64_t free) {
+  std::string out = fmt::format("Charged {}: the total with a KV cache of {} tokens.\n",
+                                format_bytes(charge(p, o)), std::clamp<int64_t>(o.n_ctx, 0, kUsefulContext));
+  switch (fits(p, o, free)) {
     case Fit::kYes:
-      out += fmt::format("Fits: {} are free.\n", format_bytes(budget));
-      break;
+      return out + fmt::format("Fits: {} are free.\n", format_bytes(free));
     case Fit::kTight:
-      out += fmt::format("Tight: it loads into the {} that are free, but {}.\n", format_bytes(budget),
-                         what_is_tight(p, o, budget));
-      break;
+      return out + fmt::format("Tight: it loads into the {} that are free, but\n{}.\n", format_bytes(free),
+                               what_is_tight(p, o, free));
     case Fit::kNo:
-      out += fmt::format("Does not fit: it needs {}, {} are free.\n", format_bytes(charge(p, o)),
-                         format_bytes(budget));
       break;
   }
-  return out;
+  return out + fmt::format("Does not fit: {} are free.\n", format_bytes(free));
 }
 
 }  // namespace quipu::memory

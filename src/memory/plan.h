@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -77,9 +78,16 @@ const char* fit_name(Fit f);  // "yes", "tight", "no"
 std::string refusal(const MemoryPlan& p, const RuntimeOptions& options, uint64_t budget,
                     const std::string& advice);
 
+// What is measured beside a plan, by category; of what is not known, nothing.
+struct MeasuredBytes {
+  std::array<std::optional<uint64_t>, kCategories> of;
+  std::optional<uint64_t> total;
+};
+
 // The table people see: one line per category with its formula, and how the KV cache grows.
-std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& options);
-// The same, and whether it fits.
-std::string plan_table(const MemoryPlan& p, const RuntimeOptions& options, const Machine& machine);
+std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& options,
+                       const MeasuredBytes* measured = nullptr);
+// Whether it fits into what is free, in a sentence or two.
+std::string verdict(const MemoryPlan& p, const RuntimeOptions& options, uint64_t free);
 
 }  // namespace quipu::memory

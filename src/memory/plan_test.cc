@@ -95,36 +95,43 @@ TEST(Plan, FitsIsYesTightOrNo) {
   EXPECT_EQ(fits(p, o, p.total() + p.kv_ceiling), Fit::kYes);
 }
 
-TEST(Plan, TheTableSaysWhatIsTight) {
+TEST(Plan, TheVerdictSaysWhatIsTight) {
   const RuntimeOptions o = options(16384, 4);
   const MemoryPlan p = plan(granite(), o);
-  Machine m;
-  const auto table = [&](uint64_t available) {
-    m.available = available;
-    m.terms.assign(1, {"MemAvailable", available});
-    return plan_table(p, o, m);
-  };
-  const std::string none = table(p.total() + 4096 * p.kv_bytes_per_token);
-  EXPECT_NE(none.find("but no sequence can grow to 16384 tokens: 4096 are what fits."), std::string::npos)
+  const std::string none = verdict(p, o, p.total() + 4096 * p.kv_bytes_per_token);
+  EXPECT_NE(none.find("but\nno sequence can grow to 16384 tokens: 4096 are what fits."), std::string::npos)
       << none;
-  const std::string some = table(p.total() + 20000 * p.kv_bytes_per_token);
-  EXPECT_NE(some.find("but not all 4 sequences can grow to 16384 tokens: 20000 in all are what fits."),
+  const std::string some = verdict(p, o, p.total() + 20000 * p.kv_bytes_per_token);
+  EXPECT_NE(some.find("but\nnot all 4 sequences can grow to 16384 tokens: 20000 in all are what fits."),
             std::string::npos)
       << some;
   EXPECT_NE(
       some.find("Charged " + format_bytes(charge(p, o)) + ": the total with a KV cache of 2048 tokens."),
       std::string::npos)
       << some;
+  EXPECT_NE(verdict(p, o, 24ull << 30).find("Fits: 24.0 GiB are free."), std::string::npos);
+  EXPECT_NE(verdict(p, o, 1 << 30).find("Does not fit: 1.0 GiB are free."), std::string::npos);
 }
 
 TEST(Plan, TheTableNamesEveryCategoryAndTheTotal) {
   const RuntimeOptions o = options(16384, 4);
-  Machine m;
-  m.available = 24ull << 30;
-  m.terms.push_back({"MemAvailable", m.available});
-  const std::string table = plan_table(plan(granite(), o), o, m);
-  for (const char* word : {"weights", "kv", "workspace", "output", "runtime", "total", "Fits"})
+  const std::string table = plan_lines(plan(granite(), o), o);
+  for (const char* word :
+       {"weights", "kv", "workspace", "output", "runtime", "total", "KV grows by 80.0 KiB"})
     EXPECT_NE(table.find(word), std::string::npos) << word << "\n" << table;
+  for (size_t at = 0, end = 0; (end = table.find('\n', at)) != table.npos; at = end + 1)
+    EXPECT_LE(end - at, 80u) << table;
+}
+
+TEST(Plan, MeasuredStandsBesidePlanned) {
+  const RuntimeOptions o = options(16384, 4);
+  MeasuredBytes m;
+  m.of[static_cast<size_t>(Category::kWeights)] = 1'400'000'000;
+  m.total = 1'500'000'000;
+  const std::string table = plan_lines(plan(granite(), o), o, &m);
+  EXPECT_EQ(table.find("                planned   measured\n"), 0u) << table;
+  EXPECT_NE(table.find("  weights       1.4 GiB    1.3 GiB   the model file"), std::string::npos) << table;
+  EXPECT_NE(table.find("  total         1.4 GiB    1.4 GiB\n"), std::string::npos) << table;
 }
 
 TEST(Plan, ARefusalSaysWhatIsNeededAndWhatWouldFit) {

@@ -138,4 +138,32 @@ nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const me
   return out;
 }
 
+namespace {
+
+const nlohmann::ordered_json* number_in(const nlohmann::ordered_json& memory, const char* category,
+                                        const char* key) {
+  if (!memory.is_object()) return nullptr;
+  const auto of = memory.find(category);
+  if (of == memory.end() || !of->is_object()) return nullptr;
+  const auto n = of->find(key);
+  return n != of->end() && n->is_number_unsigned() ? &*n : nullptr;
+}
+
+}  // namespace
+
+std::optional<uint64_t> measured_in(const nlohmann::ordered_json& memory, const char* category) {
+  const auto* n = number_in(memory, category, "measured");
+  return n != nullptr ? std::optional(n->get<uint64_t>()) : std::nullopt;
+}
+
+void add_measured(nlohmann::ordered_json& memory, const nlohmann::ordered_json& loaded) {
+  if (!loaded.is_object() || !memory.is_object()) return;
+  for (auto& [category, object] : memory.items())
+    if (const auto n = measured_in(loaded, category.c_str()); n && object.is_object())
+      object["measured"] = *n;
+  for (const char* key : {"in_use", "cached"})
+    if (const auto* n = number_in(loaded, "kv", key)) memory["kv"][key] = *n;
+  if (const auto rest = loaded.find("unexplained"); rest != loaded.end()) memory["unexplained"] = *rest;
+}
+
 }  // namespace quipu::runner

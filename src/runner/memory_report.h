@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,5 +63,10 @@ nlohmann::ordered_json machine_json(const memory::Machine& m);
 // Plan beside measured. KV's planned bytes are what is committed now.
 nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const memory::Ledger& ledger,
                                    KvState kv);
+
+// Of a memory object, what was measured of a category or of the "total"; nothing where it does not say.
+std::optional<uint64_t> measured_in(const nlohmann::ordered_json& memory, const char* category);
+// What a loaded model's memory object has measured, put beside what is planned. Null: it is not loaded.
+void add_measured(nlohmann::ordered_json& memory, const nlohmann::ordered_json& loaded);
 
 }  // namespace quipu::runner

@@ -111,7 +111,15 @@ Result<Json> Service::answer(const Call& call) {
   const http::Request& request = call.exchange->request();
   const Route route = find_route(request)->route;
   if (route == Route::kInfo) return model_.info();
-  if (route == Route::kMemory) return model_.memory();
+  if (route == Route::kMemory) {
+    Json out = model_.memory();
+    const Engine::Counters n = model_.engine().counters();
+    out["engine"] = {{"running", n.running},
+                     {"waiting", n.waiting},
+                     {"preemptions", n.preemptions},
+                     {"evicted_blocks", n.evicted_blocks}};
+    return out;
+  }
   QUIPU_ASSIGN(const Json body, parse_body(request.body));
   switch (route) {
     case Route::kTokenize:

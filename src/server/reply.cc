@@ -5,11 +5,17 @@
 
 namespace quipu::server {
 
-Reply::Reply(std::shared_ptr<http::Exchange> exchange, std::string path, http::Headers headers)
-    : exchange_(std::move(exchange)), path_(std::move(path)), headers_(std::move(headers)) {}
+Reply::Reply(std::shared_ptr<http::Exchange> exchange, std::string path, http::Headers headers,
+             std::shared_ptr<Metrics> metrics, std::string route)
+    : exchange_(std::move(exchange)),
+      path_(std::move(path)),
+      headers_(std::move(headers)),
+      metrics_(std::move(metrics)),
+      route_(std::move(route)) {}
 
 Reply::~Reply() {
   const int status = status_ != 0 ? status_ : kClientClosedRequest;  // nobody was left to be answered
+  metrics_->count_request(route_, status, static_cast<double>(elapsed_ns()) / 1e9);
   const auto level = status >= 500 ? spdlog::level::warn : spdlog::level::info;
   spdlog::log(level, "{} {} {} {}{}", request().method, path_, status, format_duration_ns(elapsed_ns()),
               note_);

@@ -13,6 +13,7 @@
 
 #include "http/exchange.h"
 #include "server/go_json.h"
+#include "server/metrics.h"
 
 namespace quipu::server {
 
@@ -23,8 +24,10 @@ class Reply {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Reply(std::shared_ptr<http::Exchange> exchange, std::string path, http::Headers headers);
-  ~Reply();  // writes the log line
+  // `route`: what the path is counted as.
+  Reply(std::shared_ptr<http::Exchange> exchange, std::string path, http::Headers headers,
+        std::shared_ptr<Metrics> metrics, std::string route);
+  ~Reply();  // writes the log line, and counts the request
   Reply(const Reply&) = delete;
   Reply& operator=(const Reply&) = delete;
 
@@ -63,6 +66,8 @@ class Reply {
   const std::string path_;
   std::string model_;
   http::Headers headers_;
+  const std::shared_ptr<Metrics> metrics_;
+  const std::string route_;
   const Clock::time_point received_ = Clock::now();
   int status_ = 0;
   bool started_ = false, answered_ = false;

@@ -33,6 +33,7 @@ class Router {
   struct Match {
     Handler handler;
     std::string parameter;
+    std::string_view pattern;  // the router's own
   };
   struct Otherwise {
     bool known = false;    // the path, with other methods
@@ -86,7 +87,7 @@ std::variant<typename Router<Handler>::Match, typename Router<Handler>::Otherwis
   for (const Route& r : routes_) {
     std::string parameter;
     if (!fits(r.pattern, path, &parameter)) continue;
-    if (r.method == method) return Match{r.handler, std::move(parameter)};
+    if (r.method == method) return Match{r.handler, std::move(parameter), r.pattern};
     no.known = true;
     no.allow += (no.allow.empty() ? "" : ", ") + r.method;
   }

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "base/cpu.h"
 #include "base/log.h"
 #include "server/native/handlers.h"
 #include "store/show.h"
@@ -69,7 +70,10 @@ http::Response redirect(const http::Request& head, const std::string& to, const 
 
 }  // namespace
 
-Service::Service(Config config) : config_(std::move(config)) {}
+Service::Service(Config config) : config_(std::move(config)) {
+  const auto isa = choose_isa();
+  metrics_ = std::make_shared<Metrics>(QUIPU_VERSION, isa_name(isa ? *isa : best_isa()));
+}
 
 Result<std::unique_ptr<Service>> Service::start(Config config) {
   std::unique_ptr<Service> s(new Service(std::move(config)));
@@ -120,7 +124,10 @@ Result<void> Service::listen() {
   fleet.keep_alive = c.keep_alive;
   fleet.bounds = c.memory;
   fleet.load = {.num_ctx = c.context_length, .kv_cache_type = c.kv_cache_type, .threads = c.threads};
-  fleet.on_event = [this](const fleet::FleetEvent& event) { native::log_event(config_, event); };
+  fleet.on_event = [this](const fleet::FleetEvent& event) {
+    metrics_->count_event(event);
+    native::log_event(config_, event);
+  };
   fleet_ = std::make_unique<fleet::Fleet>(std::move(fleet));
   requests_ = std::make_unique<WorkPool>(kRequestThreads);
   files_ = std::make_unique<WorkPool>(kFileThreads);
@@ -188,6 +195,8 @@ void Service::add_routes() {
   add("HEAD GET", "/api/tags", tags);
   add("POST", "/api/show", show);
   add("GET", "/api/ps", ps);
+  add("GET POST", "/api/plan", plan);
+  add("GET", "/metrics", native::metrics);
   for (const char* path :
        {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"})
     add("POST", path, other_dialect, Where::kHere);
@@ -244,8 +253,10 @@ std::optional<http::Response> Service::refuse(const http::Request& head, http::H
 
 http::Admission Service::admit(const http::Request& head) {
   http::Headers headers;
-  if (auto refused = refuse(head, headers))
+  if (auto refused = refuse(head, headers)) {
+    metrics_->count_request(kOtherRoute, refused->status, 0);
     return {.max_body_bytes = 0, .sink = {}, .answer = std::move(refused)};
+  }
   const Target target = parse_target(head.target);
   constexpr std::string_view kBlobs = "/api/blobs/";
   if (head.method == "POST" && target.path.starts_with(kBlobs))
@@ -264,7 +275,8 @@ void Service::take(std::shared_ptr<http::Exchange> exchange) {
   const auto record = [this, path = target.path](const http::Exchange& e) {
     if (recorder_) recorder_->record(path, e.request().body);
   };
-  auto reply = std::make_shared<Reply>(std::move(exchange), std::move(target.path), std::move(headers));
+  auto reply = std::make_shared<Reply>(std::move(exchange), std::move(target.path), std::move(headers),
+                                       metrics_, std::string(match->pattern));
   const Route route = match->handler;
   if (route.where == Where::kHere) {
     if (recorder_) requests_->post([record, e = reply->exchange()] { record(*e); });

@@ -13,6 +13,7 @@
 #include "http/server.h"
 #include "server/access.h"
 #include "server/config.h"
+#include "server/metrics.h"
 #include "server/reply.h"
 #include "server/request_recorder.h"
 #include "server/router.h"
@@ -52,6 +53,7 @@ class Service {
   }
   fleet::Fleet& fleet() { return *fleet_; }
   WorkPool& files() { return *files_; }  // long work with files: create
+  Metrics& metrics() { return *metrics_; }
   UnknownOptions& unknown_options() { return unknown_options_; }
 
  private:
@@ -73,6 +75,7 @@ class Service {
 
   Config config_;
   Router<Route> routes_;
+  std::shared_ptr<Metrics> metrics_;  // replies may outlive this
   std::unique_ptr<Access> access_;
   std::unique_ptr<RequestRecorder> recorder_;  // null: requests are not kept
   std::unique_ptr<store::Store> store_;        // null: a private server

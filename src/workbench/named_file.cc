@@ -35,7 +35,9 @@ Result<NamedFile> find_named_file(const std::string& text) {
     return error(Code::kUnsupported, "{} has no weights", model.name.short_name());
   const auto n_ctx = model.parameters.find("num_ctx");
   const bool says = n_ctx != model.parameters.end() && n_ctx->is_number_integer();
-  return NamedFile{model.model_path, says ? n_ctx->get<int64_t>() : 0};
+  NamedFile out{model.model_path, says ? n_ctx->get<int64_t>() : 0, model.name.short_name(), {}};
+  if (!model.projector_paths.empty()) out.projectors.push_back(model.projector_paths.front());  // as it loads
+  return out;
 }
 
 }  // namespace quipu::workbench

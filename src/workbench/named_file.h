@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -12,7 +13,9 @@ namespace quipu::workbench {
 
 struct NamedFile {
   std::string path;
-  int64_t n_ctx = 0;  // what the model asks for; 0: it does not say
+  int64_t n_ctx = 0;                         // what the model asks for; 0: it does not say
+  std::string model = {};                    // its name as lists show it; empty: a file
+  std::vector<std::string> projectors = {};  // that are loaded with it
 };
 
 // kNotFound: there is neither.

@@ -1,12 +1,15 @@
 #include <algorithm>
 #include <iostream>
-#include <nlohmann/json.hpp>
+#include <utility>
 
+#include "base/checked.h"
 #include "runner/kv_types.h"
 #include "runner/memory_report.h"
 #include "workbench/command_line.h"
 #include "workbench/commands.h"
 #include "workbench/named_file.h"
+#include "workbench/plan_row.h"
+#include "workbench/running_server.h"
 
 namespace quipu::workbench {
 
@@ -15,8 +18,47 @@ namespace {
 struct Options {
   std::string subject, kv;  // a file or a model
   runner::LoadOptions load;
+  // In place of what this machine has: from a server, which knows what it has promised.
+  std::optional<uint64_t> budget;
+  uint64_t admitted = 0;
   bool json = false;
 };
+
+// The machine, and what the model measures if it is loaded.
+struct Here {
+  memory::Machine machine;
+  Json as_json;  // null: to be made of `machine`
+  Json running;
+};
+
+uint64_t number_at(const Json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
+}
+
+void set_budget(memory::Machine& m, uint64_t budget, uint64_t admitted) {
+  m.terms.assign(1, {"budget", budget});
+  m.limit = budget;
+  m.admitted = admitted;
+}
+
+Here look_around(const Options& o, const std::string& model) {
+  Here here;
+  if (o.budget) {
+    set_budget(here.machine, *o.budget, o.admitted);
+    return here;
+  }
+  here.machine = memory::probe_machine({.bounds = o.load.bounds});
+  const auto loaded = ask_loaded();
+  if (!loaded) return here;
+  here.running = memory_of(*loaded, model);
+  here.as_json = machine_of(*loaded);
+  if (!here.as_json.is_object()) return here;
+  // What this model is charged already is free for it.
+  const uint64_t own = charge_of(*loaded, model), admitted = number_at(here.as_json, "admitted");
+  set_budget(here.machine, number_at(here.as_json, "budget"), admitted - std::min(admitted, own));
+  return here;
+}
 
 Result<void> run(Options o) {
   gguf::guard_mappings();
@@ -26,28 +68,33 @@ Result<void> run(Options o) {
   QUIPU_ASSIGN(const auto file, gguf::File::open(named.path));
   QUIPU_ASSIGN(const auto model, load_model(*file));
   QUIPU_ASSIGN(o.load.kv_types, runner::parse_kv_types(o.kv));
-  if (o.load.n_ctx > model->n_ctx_train())
-    return error(Code::kInvalidArgument, "--num-ctx {} is more than the {} tokens this model was trained for",
-                 o.load.n_ctx, model->n_ctx_train());
+  uint64_t projector_bytes = 0;
+  for (const std::vector<std::string>* paths : {&named.projectors, &std::as_const(o.load.projectors)})
+    for (const std::string& path : *paths) {
+      QUIPU_ASSIGN(const auto projector, gguf::File::open(path));
+      projector_bytes = checked_add(projector_bytes, projector->mapped_bytes()).value_or(UINT64_MAX);
+    }
+  const int64_t trained = model->n_ctx_train();
+  if (o.load.n_ctx > trained)
+    std::cerr << fmt::format(
+        "num_ctx {} is more than the {} tokens this model was trained for, which count\n", o.load.n_ctx,
+        trained);
   if (o.load.n_ctx == 0 && named.n_ctx > 0)
-    o.load.n_ctx = std::min<int64_t>(std::max<int64_t>(named.n_ctx, 4), model->n_ctx_train());  // as it loads
-  const memory::Machine machine = memory::probe_machine({.bounds = o.load.bounds});
-  const runner::Planned p = runner::plan_model(*file, *model, o.load, machine);
+    o.load.n_ctx = std::min<int64_t>(std::max<int64_t>(named.n_ctx, 4), trained);  // as it loads
+  const Here here = look_around(o, named.model);
+  const runner::Planned p = runner::plan_model(*file, *model, o.load, here.machine, projector_bytes);
   const auto others = runner::alternatives(*file, p);
   if (o.json) {
-    nlohmann::ordered_json out = {{"model", o.subject}};
-    out["memory"] = runner::plan_json(p);
-    out["machine"] = runner::machine_json(machine);
-    out["charge"] = memory::charge(p.plan, p.options);
-    out["fits"] = memory::fit_name(memory::fits(p.plan, p.options, machine.free()));
-    out["alternatives"] = runner::alternatives_json(others);
-    std::cout << out.dump() << "\n";
+    const Json machine = here.as_json.is_null() ? runner::machine_json(here.machine) : here.as_json;
+    std::cout << plan_row(o.subject, p, machine, others, here.running).dump() << "\n";
     return {};
   }
+  const memory::MeasuredBytes measured = measured_bytes(here.running);
   std::cout << fmt::format("{} ({}, {})\nnum_ctx {}, parallel {}, KV cache {}\n", o.subject,
                            model->architecture(), quantization_name(*file), p.options.n_ctx,
                            p.options.n_parallel, runner::kv_types_name(o.load.kv_types))
-            << memory::plan_table(p.plan, p.options, machine) << memory::alternatives_table(others);
+            << memory::plan_lines(p.plan, p.options, here.running.is_object() ? &measured : nullptr)
+            << memory::verdict(p.plan, p.options, p.free) << memory::alternatives_table(others);
   return {};
 }
 
@@ -73,6 +120,9 @@ int plan_command(std::span<const std::string> args) {
   app.add_option("--kv-cache-type", o.kv, "f16, bf16, q8_0, q4_0, f32 or K:V")->capture_default_str();
   add_threads(app, o.load.n_threads);
   app.add_flag("--json", o.json, "one JSON object");
+  app.add_option("--budget", o.budget)->group("");  // a server plans in a process of its own
+  app.add_option("--admitted", o.admitted)->group("");
+  app.add_option("--projector", o.load.projectors)->group("");
   if (!parse(app, args, &code)) return code;
   return finish([&] { return run(o); });
 }

@@ -1,5 +1,7 @@
 #include "server/native/answer.h"
 
+#include <algorithm>
+
 #include "base/units.h"
 
 namespace quipu::server::native {
@@ -72,6 +74,16 @@ bool Answer::piece(std::string_view text, std::string_view thinking, Json logpro
 }
 
 bool Answer::take(const Json& line) {
+  if (metrics_ != nullptr && line.contains("text")) {
+    const auto seconds = [](Reply::Clock::duration d) { return std::chrono::duration<double>(d).count(); };
+    const auto now = Reply::Clock::now();
+    if (began_)
+      metrics_->between_tokens_seconds.Observe(seconds(now - last_line_));
+    else
+      metrics_->first_token_seconds.Observe(seconds(now - reply_->received()));
+    began_ = true;
+    last_line_ = now;
+  }
   const auto logprobs = line.find("logprobs");
   return piece(text_of(line, "text"), text_of(line, "thinking"),
                logprobs != line.end() && logprobs->is_array() ? *logprobs : Json::array());
@@ -105,6 +117,12 @@ void Answer::done(const Json& last, int64_t load_ns) {
   ours["accepted_tokens"] = number(last, "accepted_tokens");
   out["quipu"] = std::move(ours);
 
+  if (metrics_ != nullptr) {
+    const int64_t prompt = number(last, "prompt_tokens"), cached = number(last, "cached_tokens");
+    metrics_->prompt_tokens_cached.Increment(static_cast<double>(cached));
+    metrics_->prompt_tokens_new.Increment(static_cast<double>(std::max<int64_t>(prompt - cached, 0)));
+    metrics_->generated_tokens.Increment(static_cast<double>(number(last, "generated_tokens")));
+  }
   reply_->note(fmt::format(
       "model={} prompt_tokens={} cached_tokens={} generated_tokens={} load={} prompt={} generate={} stop={}",
       model_, number(last, "prompt_tokens"), number(last, "cached_tokens"), number(last, "generated_tokens"),

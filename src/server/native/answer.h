@@ -17,6 +17,8 @@ class Answer {
 
   // `model`: the name as the client wrote it.
   Answer(ReplyPtr reply, Form form, std::string model, bool stream);
+  // Where its tokens and their times are counted.
+  void count_in(ModelMetricsPtr metrics) { metrics_ = std::move(metrics); }
 
   // A line of the runner's stream. False: the client is gone.
   bool take(const Json& line);
@@ -38,6 +40,9 @@ class Answer {
   const Form form_;
   const std::string model_;
   const bool stream_;
+  ModelMetricsPtr metrics_;
+  Reply::Clock::time_point last_line_;  // of the runner's
+  bool began_ = false;
   std::string text_, thinking_;  // so far, where it is not streamed
   Json logprobs_ = Json::array();
 };

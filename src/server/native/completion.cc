@@ -99,6 +99,7 @@ void expire(Service& service, const Info& model, const ReplyPtr& reply, Answer::
 void run(Service& service, const ReplyPtr& reply, Answer::Form form, const Common& c, const Info& model,
          int64_t num_ctx, Json body) {
   auto answer = std::make_shared<Answer>(reply, form, c.model, c.stream);
+  answer->count_in(service.metrics().model(service.shown_name(*model)));
   run_job(service, reply, model, c.keep_alive, num_ctx, c.render_only,
           [reply, answer, body = std::move(body), render_only = c.render_only,
            stream = c.stream](fleet::Lease& lease) {

@@ -70,21 +70,24 @@ void embed(Service& service, const ReplyPtr& reply, Parameter) {
 
   Json request = embed_body(in->texts, in->truncate, true, *options);
   if (in->dimensions > 0) request["dimensions"] = in->dimensions;
-  run_job(service, reply, *model, in->keep_alive, options->num_ctx, in->texts.empty(),
-          [reply, name = in->model, request = std::move(request)](fleet::Lease& lease) {
-            const int64_t load_ns = reply->elapsed_ns();
-            Json out = {{"model", name}, {"embeddings", Json::array()}};
-            if (request["input"].empty()) return reply->json(200, out);
-            auto result = lease.runner().embed(request);
-            if (!result) return answer_failure(*reply, result.error());
-            out["embeddings"] = std::move((*result)["embeddings"]);
-            out["total_duration"] = reply->elapsed_ns();
-            out["load_duration"] = load_ns;
-            out["prompt_eval_count"] = result->value("prompt_tokens", int64_t{0});
-            reply->note(fmt::format("model={} inputs={} prompt_tokens={}", name, request["input"].size(),
-                                    result->value("prompt_tokens", int64_t{0})));
-            reply->json(200, out);
-          });
+  run_job(
+      service, reply, *model, in->keep_alive, options->num_ctx, in->texts.empty(),
+      [reply, name = in->model, request = std::move(request),
+       count = service.metrics().model(service.shown_name(**model))](fleet::Lease& lease) {
+        const int64_t load_ns = reply->elapsed_ns();
+        Json out = {{"model", name}, {"embeddings", Json::array()}};
+        if (request["input"].empty()) return reply->json(200, out);
+        auto result = lease.runner().embed(request);
+        if (!result) return answer_failure(*reply, result.error());
+        out["embeddings"] = std::move((*result)["embeddings"]);
+        out["total_duration"] = reply->elapsed_ns();
+        out["load_duration"] = load_ns;
+        out["prompt_eval_count"] = result->value("prompt_tokens", int64_t{0});
+        count->prompt_tokens_new.Increment(static_cast<double>(result->value("prompt_tokens", int64_t{0})));
+        reply->note(fmt::format("model={} inputs={} prompt_tokens={}", name, request["input"].size(),
+                                result->value("prompt_tokens", int64_t{0})));
+        reply->json(200, out);
+      });
 }
 
 void embeddings(Service& service, const ReplyPtr& reply, Parameter) {

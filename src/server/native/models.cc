@@ -1,6 +1,7 @@
 // Models in the store and at work: /api/tags, show, copy, delete, ps. Spec: ollama-compat 1.10 to 1.12, 1.16.
 #include "server/native/answer.h"
 #include "server/native/handlers.h"
+#include "server/native/machine.h"
 #include "server/native/prepare.h"
 #include "server/request_body.h"
 #include "server/service.h"
@@ -85,6 +86,13 @@ void remove(Service& service, const ReplyPtr& reply, Parameter) {
   reply->empty(200);
 }
 
+void metrics(Service& service, const ReplyPtr& reply, Parameter) {
+  std::vector<fleet::Loaded> loaded = service.fleet().list_measured();
+  std::erase_if(loaded, [](const fleet::Loaded& m) { return m.state == fleet::Loaded::State::kStopping; });
+  reply->text(200, service.metrics().text(loaded, service.fleet().budget(), own_memory()),
+              "text/plain; version=0.0.4; charset=utf-8");
+}
+
 void ps(Service& service, const ReplyPtr& reply, Parameter) {
   Json models = Json::array();
   constexpr int64_t kNever = INT64_MAX;  // about the year 2262, which prints as "Forever"
@@ -107,10 +115,13 @@ void ps(Service& service, const ReplyPtr& reply, Parameter) {
                  {"running", m.running},
                  {"waiting", m.waiting}};
     if (!m.memory.is_null()) ours["memory"] = m.memory;
+    if (m.charge > 0) ours["charge"] = m.charge;
     one["quipu"] = std::move(ours);
     models.push_back(std::move(one));
   }
-  reply->json(200, {{"models", std::move(models)}});
+  Json ours = {{"memory", {{"total", {{"measured", own_memory()}}}}}};  // of the server's own process
+  ours["machine"] = machine_json(service);
+  reply->json(200, {{"models", std::move(models)}, {"quipu", std::move(ours)}});
 }
 
 }  // namespace quipu::server::native

@@ -1,0 +1,106 @@
+#include "server/metrics.h"
+
+#include <gtest/gtest.h>
+
+namespace quipu::server {
+namespace {
+
+bool has_line(const std::string& text, const std::string& line) {
+  return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
+}
+
+fleet::Loaded loaded(const std::string& name) {
+  fleet::Loaded l;
+  l.model.name = name;
+  l.state = fleet::Loaded::State::kReady;
+  l.running = 2;
+  l.waiting = 1;
+  l.memory = {{"weights", {{"planned", 100}, {"measured", 101}}},
+              {"kv", {{"planned", 7}, {"measured", 7}, {"ceiling", 9}, {"type", "f16:f16"}}},
+              {"total", {{"planned", 107}, {"measured", 110}}},
+              {"unexplained", -2}};
+  l.engine = {{"preemptions", 3}};
+  return l;
+}
+
+memory::Machine machine() {
+  memory::Machine m;
+  m.total = 1000;
+  m.available = 900;
+  m.terms = {{"MemAvailable", 900}};
+  m.limit = 800;
+  m.admitted = 300;
+  return m;
+}
+
+TEST(Metrics, EveryNameAndLabelOfTheInterface) {
+  Metrics m("0.1.0", "avx2");
+  m.count_request("/api/chat", 200, 0.3);
+  m.count_request("/api/chat", 200, 0.4);
+  m.count_request(kOtherRoute, 404, 0);
+  const ModelMetricsPtr model = m.model("smol:latest");
+  model->first_token_seconds.Observe(0.2);
+  model->between_tokens_seconds.Observe(0.02);
+  model->prompt_tokens_cached.Increment(5);
+  model->prompt_tokens_new.Increment(6);
+  model->generated_tokens.Increment(7);
+  const fleet::Loaded l = loaded("smol:latest");
+  m.count_event({.kind = fleet::FleetEvent::Kind::kLoaded, .loaded = l});
+  m.count_event({.kind = fleet::FleetEvent::Kind::kLoadFailed, .loaded = l});
+  m.count_event(
+      {.kind = fleet::FleetEvent::Kind::kLoadFailed, .loaded = l, .load_ns = 0, .why = {}, .retried = true});
+  m.count_event({.kind = fleet::FleetEvent::Kind::kCrashed, .loaded = l});
+  const std::string text = m.text({l}, machine(), 42);
+  for (const char* line : {
+           R"(quipu_requests_total{route="/api/chat",code="200"} 2)",
+           R"(quipu_requests_total{route="other",code="404"} 1)",
+           R"(quipu_request_seconds_count{route="/api/chat"} 2)",
+           R"(quipu_request_seconds_bucket{route="/api/chat",le="0.5"} 2)",
+           R"(quipu_request_seconds_bucket{route="/api/chat",le="0.1"} 0)",
+           R"(quipu_time_to_first_token_seconds_count{model="smol:latest"} 1)",
+           R"(quipu_inter_token_seconds_count{model="smol:latest"} 1)",
+           R"(quipu_prompt_tokens_total{model="smol:latest",cached="true"} 5)",
+           R"(quipu_prompt_tokens_total{model="smol:latest",cached="false"} 6)",
+           R"(quipu_generated_tokens_total{model="smol:latest"} 7)",
+           R"(quipu_sequences{model="smol:latest",state="running"} 2)",
+           R"(quipu_sequences{model="smol:latest",state="waiting"} 1)",
+           R"(quipu_memory_bytes{model="smol:latest",category="weights",kind="planned"} 100)",
+           R"(quipu_memory_bytes{model="smol:latest",category="weights",kind="measured"} 101)",
+           R"(quipu_memory_bytes{model="smol:latest",category="unexplained",kind="measured"} -2)",
+           R"(quipu_memory_bytes{model="",category="total",kind="measured"} 42)",
+           R"(quipu_budget_bytes{term="total"} 1000)",
+           R"(quipu_budget_bytes{term="budget"} 800)",
+           R"(quipu_budget_bytes{term="admitted"} 300)",
+           R"(quipu_budget_bytes{term="free"} 500)",
+           R"(quipu_budget_bytes{term="MemAvailable"} 900)",
+           R"(quipu_loads_total{model="smol:latest",result="ok"} 1)",
+           R"(quipu_loads_total{model="smol:latest",result="failed"} 1)",
+           R"(quipu_runner_crashes_total{model="smol:latest"} 1)",
+           R"(quipu_preemptions_total{model="smol:latest"} 3)",
+           R"(quipu_build_info{version="0.1.0",isa="avx2"} 1)",
+           "# TYPE quipu_inter_token_seconds histogram",
+           "# TYPE quipu_requests_total counter",
+           "# TYPE quipu_sequences gauge",
+       })
+    EXPECT_TRUE(has_line(text, line)) << line << "\n" << text;
+}
+
+TEST(Metrics, ModelsAreForgottenWhenThereAreTooMany) {
+  Metrics m("0.1.0", "avx2");
+  const ModelMetricsPtr held = m.model("m0");
+  for (size_t i = 1; i <= Metrics::kMostModels; ++i)
+    m.model("m" + std::to_string(i))->generated_tokens.Increment();
+  held->generated_tokens.Increment();  // an answer that goes on counts into what nobody reads
+  const std::string text = m.text({}, {}, 0);
+  EXPECT_EQ(text.find("model=\"m0\""), std::string::npos);
+  EXPECT_TRUE(has_line(text, "quipu_generated_tokens_total{model=\"m1\"} 1"));
+}
+
+TEST(Metrics, NamesAreEscaped) {
+  Metrics m("0.1.0", "avx2");
+  m.model("a\"b\\c\nd");
+  EXPECT_TRUE(has_line(m.text({}, {}, 0), R"(quipu_generated_tokens_total{model="a\"b\\c\nd"} 0)"));
+}
+
+}  // namespace
+}  // namespace quipu::server

@@ -1,0 +1,166 @@
+// /api/plan: what a model would take, from its file's header alone. Spec: quipu-extensions 6.
+//
+// The header is read by a process of its own, `quipu plan`: a file that shrinks while it is mapped ends that
+// one.
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "http/child_server.h"
+#include "runner/kv_types.h"
+#include "runner/memory_report.h"
+#include "server/native/handlers.h"
+#include "server/native/prepare.h"
+#include "server/request_body.h"
+#include "server/router.h"
+#include "server/service.h"
+
+namespace quipu::server::native {
+
+namespace {
+
+// A header has megabytes at most; only a disk that stands still takes longer.
+constexpr std::chrono::seconds kPatience{30};
+
+struct Input {
+  std::string model;
+  Json options;  // null: none
+  int64_t parallel = 0;
+};
+
+// What a browser can say: ?model=NAME&num_ctx=N&parallel=N&kv_cache_type=T
+Json body_of_query(const std::string& query) {
+  Json body = Json::object();
+  for (size_t at = 0; at < query.size();) {
+    const size_t end = std::min(query.find('&', at), query.size());
+    const std::string pair = query.substr(at, end - at);
+    at = end + 1;
+    const size_t equals = std::min(pair.find('='), pair.size());
+    const std::string key = pair.substr(0, equals);
+    const Target value = parse_target("/" + pair.substr(std::min(equals + 1, pair.size())));
+    if (!value.valid) continue;
+    Json v = value.path.substr(1);
+    // Numbers go on as such; what is none is refused where it is read.
+    if (Json n = Json::parse(value.path.substr(1), nullptr, false); n.is_number()) v = n;
+    if (key == "num_ctx" || key == "kv_cache_type")
+      body["options"][key] = v;
+    else
+      body[key] = key == "model" ? Json(value.path.substr(1)) : v;
+  }
+  return body;
+}
+
+Result<Input> read_input(const Json& body) {
+  const Fields f(body, "PlanRequest");
+  Input in;
+  QUIPU_ASSIGN(in.model, f.text("model", "name"));
+  QUIPU_ASSIGN(const Json* options, f.object("options", "map[string]interface {}"));
+  if (options != nullptr) in.options = *options;
+  QUIPU_ASSIGN(in.parallel, f.integer("parallel", 0));
+  if (in.parallel < 0 || in.parallel > 256)
+    return error(Code::kInvalidArgument, "parallel must be between 1 and 256");
+  return in;
+}
+
+std::vector<std::string> arguments(const Config& config, const store::ModelInfo& model,
+                                   const Options& options, int64_t parallel, const memory::Machine& machine) {
+  std::vector<std::string> args = {"quipu",
+                                   "plan",
+                                   "--json",
+                                   "--budget",
+                                   std::to_string(machine.budget()),
+                                   "--admitted",
+                                   std::to_string(machine.admitted)};
+  const auto add = [&](const char* flag, const std::string& value) {
+    args.emplace_back(flag);
+    args.push_back(value);
+  };
+  const auto text = [&](const char* name) {
+    const auto it = options.values.find(name);
+    return it != options.values.end() && it->is_string() ? it->get<std::string>() : std::string();
+  };
+  add("--parallel", std::to_string(parallel > 0 ? parallel : config.num_parallel));
+  if (options.num_ctx > 0) add("--num-ctx", std::to_string(options.num_ctx));
+  const std::string kv = text("kv_cache_type").empty() ? config.kv_cache_type : text("kv_cache_type");
+  if (!kv.empty()) add("--kv-cache-type", kv);
+  if (config.threads > 0) add("--threads", std::to_string(config.threads));
+  if (!model.projector_paths.empty()) add("--projector", model.projector_paths.front());
+  args.emplace_back("--");
+  args.push_back(model.model_path);
+  return args;
+}
+
+// The one line that it prints, or why there is none.
+Result<Json> run_plan(std::vector<std::string> args) {
+  QUIPU_ASSIGN(const auto child, http::ChildServer::spawn({.program = "/proc/self/exe",
+                                                           .args = [&](const std::string&) { return args; },
+                                                           .what = "the plan",
+                                                           .capture_errors = true,
+                                                           .keeps_sockets_together = false}));
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  std::string sentence;
+  bool errors_open = true;
+  while (std::chrono::steady_clock::now() < until) {
+    pollfd fds[2] = {{child->output(), POLLIN, 0}, {errors_open ? child->errors() : -1, POLLIN, 0}};
+    if (::poll(fds, 2, 200) < 0) continue;
+    if (errors_open && fds[1].revents != 0)
+      errors_open = child->read_errors([&](std::string_view line) {
+        if (line.starts_with("Error: ")) sentence = line.substr(7);
+      });
+    if (fds[0].revents == 0) continue;
+    const auto line = child->read_line();
+    if (!line && !child->output_closed()) continue;
+    if (line && *line) {
+      Json plan = Json::parse(**line, nullptr, false);
+      if (plan.is_object()) return plan;
+    }
+    while (errors_open)
+      errors_open = child->read_errors([&](std::string_view said) {
+        if (said.starts_with("Error: ")) sentence = said.substr(7);
+      });
+    return error(Code::kUnsupported, "{}", sentence.empty() ? "the model cannot be planned" : sentence);
+  }
+  return error(Code::kIo, "the model's file could not be read in time");
+}
+
+}  // namespace
+
+void plan(Service& service, const ReplyPtr& reply, Parameter) {
+  const std::string& text = reply->request().body;
+  const auto body = text.empty() && reply->request().method == "GET"
+                        ? Result<Json>(body_of_query(parse_target(reply->request().target).query))
+                        : parse_object(text, "PlanRequest");
+  if (!body) return reply->error(400, body.error().message);
+  const auto in = read_input(*body);
+  if (!in) return reply->error(400, in.error().message);
+  const auto model = find_model(service, in->model, {});
+  if (!model) return answer(*reply, model.error());
+  if ((*model)->model_path.empty())
+    return reply->error(
+        500, fmt::format("{} has no weights that this server can run", service.shown_name(**model)));
+  const auto options = merge_options(service, **model, in->options.is_null() ? nullptr : &in->options);
+  if (!options) return answer(*reply, options.error());
+  if (const auto kv = options->values.find("kv_cache_type"); kv != options->values.end() && kv->is_string())
+    if (const auto types = runner::parse_kv_types(kv->get<std::string>()); !types)
+      return reply->error(400, fmt::format("option \"kv_cache_type\": {}", types.error().message));
+
+  const memory::Machine machine = service.fleet().budget();
+  memory::Machine beside = machine;  // without this model, if it is loaded
+  Json measured;
+  for (const fleet::Loaded& loaded : service.fleet().list_measured()) {
+    if (loaded.model.model_path != (*model)->model_path || loaded.state != fleet::Loaded::State::kReady)
+      continue;
+    measured = loaded.memory;
+    beside.admitted -= std::min(beside.admitted, loaded.charge);
+  }
+  auto planned = run_plan(arguments(service.config(), **model, *options, in->parallel, beside));
+  if (!planned) return reply->error(500, planned.error().message);
+  Json& out = *planned;
+  out["model"] = in->model;
+  out["machine"] = runner::machine_json(machine);
+  runner::add_measured(out["memory"], measured);
+  reply->json(200, out);
+}
+
+}  // namespace quipu::server::native

@@ -1,0 +1,169 @@
+#include "workbench/fit_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/units.h"
+
+namespace quipu::workbench {
+
+namespace {
+
+using memory::Fit;
+
+constexpr int64_t kContexts[] = {4096, 8192, 16384, 32768, 65536, 131072};
+constexpr double kEnoughBits = 9;
+constexpr int64_t kComfortable = 8192;  // tokens for a conversation with a document or two
+
+std::string short_length(int64_t n) {
+  return n % 1024 == 0 ? fmt::format("{}K", n / 1024) : fmt::format("{}", n);
+}
+
+std::string cell_text(const FitCell& cell) {
+  switch (cell.fits) {
+    case Fit::kYes:
+      return fmt::format("{} x{}", cell.setting.kv, cell.setting.n_parallel);
+    case Fit::kTight:
+      return "tight";
+    default:
+      return "-";
+  }
+}
+
+Fit fit_of(const FitFile& file, const FitSetting& s, uint64_t budget) {
+  const memory::RuntimeOptions o = s.options();
+  return memory::fits(memory::plan(file.shape, o), o, budget);
+}
+
+int64_t comfortable(const FitFile& f) { return std::min(kComfortable, f.shape.n_ctx_train); }
+
+// The longest of the columns' contexts that fits well; 0: none.
+int64_t longest(const FitFile& f, uint64_t budget) {
+  int64_t best = 0;
+  for (const int64_t n : fit_contexts({f}))
+    if (best_cell(f, n, budget).fits == Fit::kYes) best = n;
+  return best;
+}
+
+}  // namespace
+
+memory::RuntimeOptions FitSetting::options() const {
+  memory::RuntimeOptions o;
+  o.n_ctx = n_ctx;
+  o.n_parallel = n_parallel;
+  for (const auto& type : fit_kv_types())
+    if (type.name == kv) {
+      o.k_bytes_per_32 = type.k_bytes_per_32;
+      o.v_bytes_per_32 = type.v_bytes_per_32;
+    }
+  return o;
+}
+
+const std::vector<memory::Choices::Kv>& fit_kv_types() {
+  static const std::vector<memory::Choices::Kv> kTypes = {
+      {"f16", 64, 64}, {"q8_0", 34, 34}, {"q4_0", 18, 18}};
+  return kTypes;
+}
+
+const std::vector<int64_t>& fit_parallel() {
+  static const std::vector<int64_t> kNumbers = {4, 2, 1};
+  return kNumbers;
+}
+
+std::vector<int64_t> fit_contexts(const std::vector<FitFile>& files) {
+  int64_t trained = 0;
+  for (const FitFile& f : files) trained = std::max(trained, f.shape.n_ctx_train);
+  std::vector<int64_t> out;
+  for (const int64_t n : kContexts)
+    if (n < trained) out.push_back(n);
+  if (trained > 0) out.push_back(std::min(trained, kContexts[std::size(kContexts) - 1]));
+  return out;
+}
+
+FitCell best_cell(const FitFile& file, int64_t n_ctx, uint64_t budget) {
+  FitCell cell;
+  for (const auto& kv : fit_kv_types())
+    for (const int64_t parallel : fit_parallel()) {
+      const FitSetting s{n_ctx, parallel, kv.name};
+      const Fit fits = fit_of(file, s, budget);
+      if (fits == Fit::kYes) return {fits, s};
+      if (fits == Fit::kTight && cell.fits == Fit::kNo) cell = {fits, s};
+    }
+  return cell;
+}
+
+std::string fit_table(const std::vector<FitFile>& files, uint64_t budget) {
+  const std::vector<int64_t> contexts = fit_contexts(files);
+  size_t model_width = 5;
+  for (const FitFile& f : files) model_width = std::max(model_width, f.model.size());
+  model_width = std::min<size_t>(model_width, 24);
+  const bool one_model =
+      std::ranges::all_of(files, [&](const FitFile& f) { return f.model == files.front().model; });
+  std::string out;
+  const auto begin = [&](std::string_view model, std::string_view file, std::string_view size) {
+    if (!one_model) out += fmt::format("{:<{}}  ", model, model_width);
+    out += fmt::format("{:<7} {:>9}", file, size);
+  };
+  begin("MODEL", "FILE", "SIZE");
+  for (const int64_t n : contexts) out += fmt::format("  {:<7}", short_length(n));
+  const auto end_line = [&] {
+    out.erase(out.find_last_not_of(' ') + 1);
+    out += '\n';
+  };
+  end_line();
+  const FitFile* before = nullptr;
+  for (const FitFile& f : files) {
+    const bool again = before != nullptr && before->model == f.model;
+    before = &f;
+    begin(again ? "" : f.model, f.quantization,
+          (f.estimated ? "" : "*") + format_bytes(f.shape.weights_bytes));
+    for (const int64_t n : contexts)
+      out += fmt::format("  {:<7}", n > f.shape.n_ctx_train ? "" : cell_text(best_cell(f, n, budget)));
+    end_line();
+  }
+  return out;
+}
+
+std::string fit_recommendation(const std::vector<FitFile>& files, uint64_t budget) {
+  // The largest model of which some file leaves room for a comfortable conversation, and of it the finest
+  // file that does: more weights gain more than finer ones, and more than 8 bits or so gain nothing to speak
+  // of. Files stand from fine to coarse, models from small to large.
+  const auto good = [&](const FitFile& f) { return best_cell(f, comfortable(f), budget).fits == Fit::kYes; };
+  const FitFile* best = nullptr;
+  for (const FitFile& f : files) {
+    const bool finer_than_needed = best != nullptr && best->model == f.model && best->bits > kEnoughBits;
+    if (good(f) && (best == nullptr || best->model != f.model || finer_than_needed)) best = &f;
+  }
+  if (best != nullptr) {
+    const FitCell cell = best_cell(*best, comfortable(*best), budget);
+    std::string out = fmt::format(
+        "Recommended: {} in {} ({}), with up to {} tokens of context.\n"
+        "With {} tokens each it has room for {}, the cache in {}.\n",
+        best->model, best->quantization, format_bytes(best->shape.weights_bytes),
+        short_length(longest(*best, budget)), short_length(cell.setting.n_ctx),
+        cell.setting.n_parallel == 1 ? "one conversation"
+                                     : fmt::format("{} conversations at once", cell.setting.n_parallel),
+        cell.setting.kv);
+    const FitFile* quicker = nullptr;
+    for (const FitFile& f : files)
+      if (f.shape.weights_bytes <= best->shape.weights_bytes / 2 &&
+          (quicker == nullptr || f.shape.weights_bytes > quicker->shape.weights_bytes))
+        quicker = &f;
+    if (quicker != nullptr && quicker->model != best->model)
+      out += fmt::format("Each token reads the whole file: {} in {} is about {} times as fast.\n",
+                         quicker->model, quicker->quantization,
+                         (best->shape.weights_bytes + quicker->shape.weights_bytes / 2) /
+                             std::max<uint64_t>(quicker->shape.weights_bytes, 1));
+    return out;
+  }
+  const auto loads = std::ranges::find_if(files, [&](const FitFile& f) {
+    return best_cell(f, std::min<int64_t>(f.shape.n_ctx_train, kContexts[0]), budget).fits != Fit::kNo;
+  });
+  if (loads != files.end())
+    return fmt::format("Tight at best: {} in {} loads, with less than {} tokens of context.\n", loads->model,
+                       loads->quantization, short_length(comfortable(*loads)));
+  return "Nothing here fits: free some memory, or take a smaller model.\n";
+}
+
+}  // namespace quipu::workbench

@@ -1,0 +1,101 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "workbench/fit_shapes.h"
+#include "workbench/fit_table.h"
+
+namespace quipu::workbench {
+namespace {
+
+using memory::Fit;
+
+constexpr uint64_t kGiB = uint64_t{1} << 30;
+
+std::vector<FitFile> usual_files() {
+  std::vector<FitFile> out;
+  for (const TypicalModel& m : typical_models())
+    for (const char* name : {"Q8_0", "Q4_K_M"}) {
+      const Quantization& q = *find_quantization(name);
+      FitFile f{m.name, name, m.shape(4), true, q.bits()};
+      f.shape.weights_bytes = estimated_bytes(m.weights(), q);
+      out.push_back(f);
+    }
+  return out;
+}
+
+const FitFile& file(const std::vector<FitFile>& all, const std::string& model,
+                    const std::string& quantization) {
+  for (const FitFile& f : all)
+    if (f.model == model && f.quantization == quantization) return f;
+  throw std::runtime_error(model);
+}
+
+TEST(FitShapes, HaveTheParametersOfTheModelsTheyAreAfter) {
+  const double published[] = {1.236e9, 3.213e9, 8.030e9, 14.77e9, 32.76e9, 70.55e9};
+  size_t i = 0;
+  for (const TypicalModel& m : typical_models())
+    EXPECT_NEAR(m.parameters() / published[i++], 1, 0.01) << m.name;
+}
+
+TEST(FitShapes, SizesAreNumbersOfParameters) {
+  EXPECT_DOUBLE_EQ(*parse_parameters("8b"), 8e9);
+  EXPECT_DOUBLE_EQ(*parse_parameters("1.5B"), 1.5e9);
+  EXPECT_DOUBLE_EQ(*parse_parameters("500m"), 5e8);
+  for (const char* bad : {"", "b", "8", "8kb", "-8b", "0b", "1e9b", "8 b", "nanb", "99999999b", "8bb"})
+    EXPECT_FALSE(parse_parameters(bad)) << bad;
+  EXPECT_STREQ(nearest_model(7e9).name, "8B");
+  EXPECT_STREQ(nearest_model(1).name, "1B");
+  EXPECT_STREQ(nearest_model(1e12).name, "70B");
+}
+
+TEST(FitTable, TheBestSettingOfACell) {
+  const auto all = usual_files();
+  const FitFile& f = file(all, "8B", "Q4_K_M");
+  const FitCell much = best_cell(f, 8192, 24 * kGiB);
+  EXPECT_EQ(much.fits, Fit::kYes);
+  EXPECT_EQ(much.setting.kv, "f16");
+  EXPECT_EQ(much.setting.n_parallel, 4);
+  const FitCell some = best_cell(f, 8192, 6 * kGiB);  // 4.6 GiB, and 1 GiB of KV in f16
+  EXPECT_EQ(some.setting.kv, "f16");
+  EXPECT_EQ(some.setting.n_parallel, 1);
+  const FitCell little = best_cell(f, 16384, 6 * kGiB);
+  EXPECT_EQ(little.fits, Fit::kYes);
+  EXPECT_EQ(little.setting.kv, "q8_0") << "a better cache would not fit";
+  EXPECT_EQ(best_cell(f, 131072, 6 * kGiB).fits, Fit::kTight);
+  EXPECT_EQ(best_cell(f, 4096, 4 * kGiB).fits, Fit::kNo);
+}
+
+TEST(FitTable, HasARowForEachFileAndAColumnForEachContext) {
+  const std::string table = fit_table(usual_files(), 16 * kGiB);
+  EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 13);
+  EXPECT_NE(table.find("8K       16K      32K      64K      128K\n"), std::string::npos) << table;
+  EXPECT_NE(table.find("\n8B     Q8_0 "), std::string::npos) << table;
+  for (size_t at = 0, end = 0; (end = table.find('\n', at)) != table.npos; at = end + 1)
+    EXPECT_LE(end - at, 80u) << table;
+}
+
+TEST(FitTable, ContextsEndWhereModelsWereTrained) {
+  auto all = usual_files();
+  EXPECT_EQ(fit_contexts({file(all, "14B", "Q8_0")}),
+            (std::vector<int64_t>{4096, 8192, 16384, 32768, 40960}));
+  FitFile small = all[0];
+  small.shape.n_ctx_train = 2048;
+  EXPECT_EQ(fit_contexts({small}), std::vector<int64_t>{2048});
+  EXPECT_TRUE(fit_contexts({}).empty());
+}
+
+TEST(FitTable, RecommendsTheLargestModelThatLeavesRoom) {
+  const auto all = usual_files();
+  EXPECT_NE(fit_recommendation(all, 22 * kGiB).find("Recommended: 32B in Q4_K_M"), std::string::npos);
+  EXPECT_NE(fit_recommendation(all, 10 * kGiB).find("Recommended: 14B in Q4_K_M"), std::string::npos);
+  EXPECT_NE(fit_recommendation(all, 2 * kGiB).find("Recommended: 1B in Q8_0"), std::string::npos);
+  EXPECT_NE(fit_recommendation(all, 100 << 20).find("Nothing here fits"), std::string::npos);
+  EXPECT_NE(fit_recommendation({}, kGiB).find("Nothing here fits"), std::string::npos);
+  EXPECT_NE(fit_recommendation({file(all, "8B", "Q8_0")}, uint64_t{82} * kGiB / 10).find("Tight"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace quipu::workbench

@@ -1,0 +1,74 @@
+#include "workbench/running_server.h"
+
+#include "base/environment.h"
+#include "http/client.h"
+#include "http/host_setting.h"
+
+namespace quipu::workbench {
+
+namespace {
+
+const Json* member(const Json& object, const char* key) {
+  if (!object.is_object()) return nullptr;
+  const auto it = object.find(key);
+  return it == object.end() ? nullptr : &*it;
+}
+
+// What another machine has says nothing about this one.
+bool is_here(const http::Endpoint& e) {
+  return e.is_unix() || e.host.empty() || e.host == "localhost" || e.host == "0.0.0.0" || e.host == "::" ||
+         e.host == "::1" || e.host.starts_with("127.");
+}
+
+}  // namespace
+
+std::optional<Json> ask_loaded() {
+  http::HostSetting where = http::host_setting_from_environment();
+  if (!is_here(where.endpoint)) return std::nullopt;
+  if (!where.endpoint.is_unix() && where.endpoint.host.empty()) where.endpoint.host = "127.0.0.1";
+  http::ClientOptions options;
+  options.connect_timeout = std::chrono::milliseconds(500);
+  options.silence_timeout = std::chrono::milliseconds(3'000);
+  http::Request request{.method = "GET", .target = where.path_prefix + "/api/ps"};
+  if (const auto key = environment("QUIPU_API_KEY"))
+    request.headers.add("Authorization", "Bearer " + key->value);
+  const auto answer = http::Client(where.endpoint, options).send(request);
+  if (!answer || answer->status != 200) return std::nullopt;
+  Json loaded = Json::parse(answer->body, nullptr, false);
+  if (!loaded.is_object()) return std::nullopt;
+  return loaded;
+}
+
+namespace {
+
+// What the server says of a model beyond Ollama's fields; null: it is not loaded.
+const Json* find_loaded(const Json& loaded, const std::string& short_name) {
+  const Json* models = member(loaded, "models");
+  if (models == nullptr || !models->is_array() || short_name.empty()) return nullptr;
+  for (const Json& model : *models)
+    if (const Json* name = member(model, "name"); name != nullptr && *name == short_name)
+      return member(model, "quipu");
+  return nullptr;
+}
+
+}  // namespace
+
+Json memory_of(const Json& loaded, const std::string& short_name) {
+  const Json* ours = find_loaded(loaded, short_name);
+  const Json* memory = ours != nullptr ? member(*ours, "memory") : nullptr;
+  return memory != nullptr && memory->is_object() ? *memory : Json();
+}
+
+uint64_t charge_of(const Json& loaded, const std::string& short_name) {
+  const Json* ours = find_loaded(loaded, short_name);
+  const Json* charge = ours != nullptr ? member(*ours, "charge") : nullptr;
+  return charge != nullptr && charge->is_number_unsigned() ? charge->get<uint64_t>() : 0;
+}
+
+Json machine_of(const Json& loaded) {
+  const Json* ours = member(loaded, "quipu");
+  const Json* machine = ours != nullptr ? member(*ours, "machine") : nullptr;
+  return machine != nullptr && machine->is_object() ? *machine : Json();
+}
+
+}  // namespace quipu::workbench

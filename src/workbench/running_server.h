@@ -1,0 +1,27 @@
+// What a server on this machine says of its memory, where one listens: asked, never started.
+//
+// Threads: blocking calls, a few seconds at most.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+namespace quipu::workbench {
+
+using Json = nlohmann::ordered_json;
+
+// /api/ps of the server that QUIPU_HOST names, if that is this machine's own and it answers.
+std::optional<Json> ask_loaded();
+
+// Of that answer, the memory object of the model with this name; null: it is not loaded.
+Json memory_of(const Json& loaded, const std::string& short_name);
+
+// Of that answer, what that model is charged; 0: it is not loaded.
+uint64_t charge_of(const Json& loaded, const std::string& short_name);
+
+// Of that answer, the machine as the server sees it, with what its other models are charged; null: it does
+// not say.
+Json machine_of(const Json& loaded);
+
+}  // namespace quipu::workbench
