@@ -10,7 +10,7 @@ from cli_harness import ROOT, CliTest, model, program
 
 # Greedy and short: fast, and the same on every machine.
 SHORT = ("--temperature", "0", "--num-predict", "12")
-COMMANDS = ("serve", "run", "ps", "stop", "list", "show", "create", "cp", "rm", "pull", "push", "plan", "fit", "bench", "tokenize",
+COMMANDS = ("serve", "run", "ps", "stop", "list", "show", "create", "cp", "rm", "pull", "push", "plan", "fit", "doctor", "bench", "tokenize",
             "logits", "perplexity", "version", "completion")
 # An answer that goes on until something stops it.
 ENDLESS = ("--raw", "--temperature", "0", "--no-repeat-guard", "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,")
@@ -38,7 +38,7 @@ class General(CliTest):
                 self.assertIn("--help", done.stdout, args)
 
     def test_commands_with_a_parser_of_their_own_have_the_flags_of_the_table(self):
-        for command in ("plan", "fit", "bench", "tokenize", "logits", "perplexity"):
+        for command in ("plan", "fit", "doctor", "bench", "tokenize", "logits", "perplexity"):
             own = set(re.findall(r"--[a-z][a-z-]+", self.run_cli(command, "--help").stdout))
             table = set(re.findall(r"--[a-z][a-z-]+", self.run_cli("man", command).stdout.replace("\\-", "-")))
             self.assertEqual(own, table, command)

@@ -51,6 +51,13 @@ class Plan(CliTest):
         table = self.run_cli("plan", model(), "--num-ctx", "8192").stdout
         self.assertIn("What would fit:", table)
 
+    def test_doctor_without_a_server(self):
+        done = self.run_cli("doctor")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"(?m)^ok +client +quipu ")
+        self.assertRegex(done.stdout, r"(?m)^(ok|warn) +threads ")
+        self.assertIn("findings", json.loads(self.run_cli("doctor", "--json").stdout))
+
     def test_fit(self):
         for args, rows in ((), 19), ((model(),), 2), (("--params", "7b", "--quant", "q4_k_m"), 2):
             done = self.run_cli("fit", *args)
@@ -94,6 +101,16 @@ class Server(ServerTest):
             answer = self.s.post("/api/plan", body)
             self.assertEqual(answer.status, status, answer.body)
             self.assertIn(words, answer.json()["error"])
+
+    def test_doctor(self):
+        found = self.s.request("GET", "/api/doctor").json()
+        names = [one["name"] for one in found["findings"]]
+        for name in ("server", "isa", "threads", "affinity", "cpu quota", "memory", "swap", "governor", "store", "port"):
+            self.assertIn(name, names)
+        for one in found["findings"]:
+            self.assertIn(one["status"], ("ok", "warn", "error"))
+            self.assertEqual("remedy" in one, one["status"] != "ok", one)
+        self.assertIn("(quipu)", [one["text"] for one in found["findings"] if one["name"] == "port"][0])
 
     def test_ps(self):
         self.s.post("/api/generate", {"model": "smol", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}})

@@ -231,6 +231,10 @@ std::vector<Command> workbench_commands() {
        number_flag("parallel", "sequences at once"), kv, threads, json});
   plan.variables.emplace_back("QUIPU_MODELS");
   plan.words = Words::kModelsOrFiles;
+  Command doctor = command("doctor", "", "What holds this machine back, and what to do about it", {json});
+  doctor.variables = {"QUIPU_HOST", "QUIPU_API_KEY", "QUIPU_THREADS", "QUIPU_ISA", "QUIPU_MODELS"};
+  doctor.words = Words::kNothing;
+  doctor.most = 0;
   Command fit =
       command("fit", "[MODEL|FILE]", "Which size and quantisation of a model suits this machine",
               {value_flag("params", "N", "in place of a model: its number of parameters, such as 8b",
@@ -243,6 +247,7 @@ std::vector<Command> workbench_commands() {
   return {
       std::move(plan),
       std::move(fit),
+      std::move(doctor),
       command("bench", "FILE", "Speed of a model, beside what this machine can do at most",
               {number_flag("prompt", "tokens to prefill"), number_flag("gen", "tokens to decode"),
                number_flag("depth", "tokens in the cache before"),

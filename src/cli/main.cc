@@ -44,6 +44,7 @@ constexpr std::array kEntries = {
     Entry{"push", push_command},
     Entry{"plan", workbench::plan_command},
     Entry{"fit", workbench::fit_command},
+    Entry{"doctor", workbench::doctor_command},
     Entry{"bench", workbench::bench_command},
     Entry{"tokenize", workbench::tokenize_command},
     Entry{"logits", workbench::logits_command},

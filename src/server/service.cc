@@ -196,6 +196,7 @@ void Service::add_routes() {
   add("POST", "/api/show", show);
   add("GET", "/api/ps", ps);
   add("GET POST", "/api/plan", plan);
+  add("GET", "/api/doctor", doctor);
   add("GET", "/metrics", native::metrics);
   for (const char* path :
        {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"})

@@ -8,8 +8,9 @@
 
 namespace quipu::workbench {
 
-int plan_command(std::span<const std::string> args);  // what a file will take, category by category
-int fit_command(std::span<const std::string> args);   // which quantisation suits this machine
+int plan_command(std::span<const std::string> args);    // what a file will take, category by category
+int fit_command(std::span<const std::string> args);     // which quantisation suits this machine
+int doctor_command(std::span<const std::string> args);  // what holds this machine back
 int bench_command(
     std::span<const std::string> args);  // speed of prefill and decode, beside the machine's limits
 int tokenize_command(std::span<const std::string> args);  // text to token ids and back

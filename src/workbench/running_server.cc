@@ -22,14 +22,14 @@ bool is_here(const http::Endpoint& e) {
 
 }  // namespace
 
-std::optional<Json> ask_loaded() {
+std::optional<Json> ask_server(const std::string& path) {
   http::HostSetting where = http::host_setting_from_environment();
   if (!is_here(where.endpoint)) return std::nullopt;
   if (!where.endpoint.is_unix() && where.endpoint.host.empty()) where.endpoint.host = "127.0.0.1";
   http::ClientOptions options;
   options.connect_timeout = std::chrono::milliseconds(500);
   options.silence_timeout = std::chrono::milliseconds(3'000);
-  http::Request request{.method = "GET", .target = where.path_prefix + "/api/ps"};
+  http::Request request{.method = "GET", .target = where.path_prefix + path};
   if (const auto key = environment("QUIPU_API_KEY"))
     request.headers.add("Authorization", "Bearer " + key->value);
   const auto answer = http::Client(where.endpoint, options).send(request);
@@ -38,6 +38,8 @@ std::optional<Json> ask_loaded() {
   if (!loaded.is_object()) return std::nullopt;
   return loaded;
 }
+
+std::optional<Json> ask_loaded() { return ask_server("/api/ps"); }
 
 namespace {
 

@@ -11,6 +11,9 @@ namespace quipu::workbench {
 
 using Json = nlohmann::ordered_json;
 
+// The object that the server which QUIPU_HOST names answers to a GET, if that is this machine's own and it
+// answers.
+std::optional<Json> ask_server(const std::string& path);
 // /api/ps of the server that QUIPU_HOST names, if that is this machine's own and it answers.
 std::optional<Json> ask_loaded();
 

@@ -39,6 +39,7 @@ void embeddings(Service&, const ReplyPtr& reply, Parameter);
 void tokenize(Service&, const ReplyPtr& reply, Parameter);
 void detokenize(Service&, const ReplyPtr& reply, Parameter);
 void ps(Service&, const ReplyPtr& reply, Parameter);
+void doctor(Service&, const ReplyPtr& reply, Parameter);
 void metrics(Service&, const ReplyPtr& reply, Parameter);
 void plan(Service&, const ReplyPtr& reply, Parameter);
 void preload(Service&, const std::string& name);

@@ -1,0 +1,114 @@
+#include "doctor/findings.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace quipu::doctor {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A tree that stands for /proc and /sys.
+class DoctorTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/doctor-XXXXXX";
+    root_ = ::mkdtemp(name);
+    unsetenv("QUIPU_THREADS");
+    unsetenv("QUIPU_ISA");
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  void write(const std::string& path, const std::string& text) {
+    fs::create_directories(fs::path(root_ + path).parent_path());
+    std::ofstream(root_ + path) << text;
+  }
+  static Finding find(const std::vector<Finding>& all, const std::string& name) {
+    for (const Finding& f : all)
+      if (f.name == name) return f;
+    ADD_FAILURE() << name;
+    return {};
+  }
+
+  std::string root_;
+};
+
+TEST_F(DoctorTest, AMachineThatSaysNothingIsNoProblem) {
+  const auto all = examine_processor(root_);
+  for (const char* name : {"threads", "affinity", "cpu quota", "governor"})
+    EXPECT_EQ(find(all, name).status, Status::kOk) << name;
+  EXPECT_EQ(find(examine_memory({}, root_), "swap").text, "none");
+  EXPECT_EQ(find(examine_memory({}, root_), "memory").status, Status::kWarn) << "there is none";
+}
+
+TEST_F(DoctorTest, WhatHoldsAProcessorBack) {
+  write("/proc/self/status", "Name:\tx\nCpus_allowed:\t3\nCpus_allowed_list:\t0-1\n");
+  write("/sys/devices/system/cpu/online", "0-7\n");
+  write("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
+  write("/sys/devices/system/cpu/cpu0/cpufreq/scaling_driver", "acpi-cpufreq\n");
+  write("/proc/self/cgroup", "0::/\n");
+  write("/sys/fs/cgroup/cpu.max", "150000 100000\n");
+  const auto all = examine_processor(root_);
+  for (const char* name : {"affinity", "cpu quota", "governor"}) {
+    EXPECT_EQ(find(all, name).status, Status::kWarn) << name;
+    EXPECT_FALSE(find(all, name).remedy.empty()) << name;
+  }
+  EXPECT_NE(find(all, "affinity").text.find("0-1 of 0-7"), std::string::npos);
+  EXPECT_NE(find(all, "cpu quota").text.find("1.5"), std::string::npos);
+  write("/sys/devices/system/cpu/cpu0/cpufreq/scaling_driver", "intel_pstate\n");
+  EXPECT_EQ(find(examine_processor(root_), "governor").status, Status::kOk) << "there it is the usual one";
+}
+
+TEST_F(DoctorTest, SettingsThatMakeNoSense) {
+  setenv("QUIPU_THREADS", "1024", 1);
+  setenv("QUIPU_ISA", "abacus", 1);
+  const auto all = examine_processor(root_);
+  EXPECT_EQ(find(all, "threads").status, Status::kWarn);
+  EXPECT_EQ(find(all, "isa").status, Status::kError);
+  EXPECT_EQ(worst(all), Status::kError);
+  unsetenv("QUIPU_THREADS");
+  unsetenv("QUIPU_ISA");
+}
+
+TEST_F(DoctorTest, SwapInUse) {
+  write("/proc/meminfo", "SwapTotal:  2097152 kB\nSwapFree:  1048576 kB\n");
+  write("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
+  const auto all = examine_memory({}, root_);
+  EXPECT_EQ(find(all, "swap").status, Status::kWarn);
+  EXPECT_EQ(find(all, "swap").text, "1.0 GiB of 2.0 GiB in use");
+  EXPECT_NE(find(all, "huge pages").text.find("madvise"), std::string::npos);
+}
+
+TEST_F(DoctorTest, WhoListens) {
+  write("/proc/net/tcp",
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+        "   0: 0100007F:1234 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 77 1\n"
+        "   1: 0100007F:2CAA 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 78 1\n"
+        "   2: 0100007F:2CAA 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 79 "
+        "1\nbad\n");
+  write("/proc/42/comm", "ollama\n");
+  fs::create_directories(root_ + "/proc/42/fd");
+  fs::create_symlink("socket:[79]", root_ + "/proc/42/fd/3");
+  EXPECT_EQ(examine_port(0x2CAA, root_).text, "11434: process 42 (ollama)");
+  EXPECT_EQ(examine_port(0x1234, root_).text, "4660: a process of another user");
+  EXPECT_EQ(examine_port(1, root_).text, "1: nobody listens");
+}
+
+TEST_F(DoctorTest, TheStore) {
+  EXPECT_EQ(examine_store(root_).status, Status::kOk);
+  EXPECT_EQ(examine_store(root_ + "/none").status, Status::kOk);
+  write("/file", "x");
+  EXPECT_EQ(examine_store(root_ + "/file").status, Status::kError);
+}
+
+TEST_F(DoctorTest, AsJson) {
+  const auto json = findings_json({{"a", Status::kOk, "fine"}, {"b", Status::kWarn, "bad", "mend it"}});
+  EXPECT_EQ(json.dump(), R"({"status":"warn","findings":[{"name":"a","status":"ok","text":"fine"},)"
+                         R"({"name":"b","status":"warn","text":"bad","remedy":"mend it"}]})");
+}
+
+}  // namespace
+}  // namespace quipu::doctor
