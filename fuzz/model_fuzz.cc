@@ -43,25 +43,30 @@ void plan(const Model& model) {
 
 void compute(const Model& model) {
   const uint64_t bytes = model.shape(1).workspace_bytes;
-  const quipu::kv::KvLayout layout = model.kv_layout({});
-  if (bytes > kMostWorkspace || layout.block_bytes() > kMostWorkspace || model.n_vocab() > 1 << 16) return;
+  const std::vector<quipu::kv::KvLayout> layouts = model.kv_layouts({});
+  if (bytes > kMostWorkspace || model.kv_block_bytes({}) > kMostWorkspace || model.n_vocab() > 1 << 16)
+    return;
   quipu::memory::Ledger ledger;
   auto arena = quipu::memory::Arena::create(bytes, quipu::memory::Category::kWorkspace, ledger);
   require(arena.has_value());
   auto workspace = model.make_workspace(*arena, 1);
   require(workspace.has_value());
-  auto cache = quipu::memory::Arena::create(layout.block_bytes(), quipu::memory::Category::kKv, ledger);
+  auto cache = quipu::memory::Arena::create(model.kv_block_bytes({}), quipu::memory::Category::kKv, ledger);
   require(cache.has_value());
-  const std::byte* block = cache->take(layout.block_bytes());
-  require(block != nullptr);
+  const std::byte* blocks[quipu::kv::kMaxGroups] = {};
+  for (size_t g = 0; g < layouts.size(); ++g) {
+    blocks[g] = cache->take(layouts[g].block_bytes());
+    require(blocks[g] != nullptr);
+  }
   static const auto pool = quipu::ThreadPool::create(1);
   std::vector<int32_t> tokens;
   for (int64_t i = 0; i < kTokens; ++i) tokens.push_back(static_cast<int32_t>(i % model.n_vocab()));
-  const quipu::BatchSequence sequence{0, kTokens, 0, &block};
+  quipu::BatchSequence sequence{0, kTokens, 0, {}};
+  for (size_t g = 0; g < layouts.size(); ++g) sequence.blocks[g] = &blocks[g];
   const std::array<int32_t, 2> outputs = {0, kTokens - 1};
   std::vector<float> logits(outputs.size() * static_cast<size_t>(model.n_vocab()));
   for (const bool exact : {false, true}) {
-    const Model::Pass pass{**pool, **workspace, layout, exact};
+    const Model::Pass pass{**pool, **workspace, layouts, exact};
     require(model.forward(pass, {tokens, std::span(&sequence, 1), outputs}, logits.data()).has_value());
   }
 }

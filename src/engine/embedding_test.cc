@@ -48,7 +48,7 @@ TEST_F(EngineEmbedding, CompanyChangesNothing) {
   for (const int64_t n_parallel : {1, 3, 8})
     for (const uint64_t blocks : {uint64_t{1000}, uint64_t{30}}) {  // the second makes them pause
       EngineOptions o{.n_ctx = 2048, .n_parallel = n_parallel};
-      o.kv_budget = blocks * model_->kv_layout({}).block_bytes();
+      o.kv_budget = blocks * model_->kv_block_bytes({});
       start(o, 2);
       hold();
       std::vector<std::unique_ptr<Vector>> vectors;
@@ -104,7 +104,7 @@ TEST_F(EngineEmbedding, EndsEarlyAsAnError) {
     EXPECT_EQ(r.error().code, Code::kCancelled);
   }
   EngineOptions o{.n_ctx = 2048, .n_parallel = 1};
-  o.kv_budget = 2 * model_->kv_layout({}).block_bytes();
+  o.kv_budget = 2 * model_->kv_block_bytes({});
   start(o);
   const auto r = embed(tokens(100, 1))->wait();
   ASSERT_FALSE(r);

@@ -25,7 +25,7 @@ class Engine::Impl {
         tokenizer_(tokenizer),
         n_threads_(parts.pool.size()),
         options_(std::move(options)),
-        block_bytes_(model_.kv_layout(options_.kv_types).block_bytes()),
+        block_bytes_(model_.kv_block_bytes(options_.kv_types)),
         scheduler_(std::move(parts), options_) {}
 
   void start() {

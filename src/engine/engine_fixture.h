@@ -107,6 +107,7 @@ class EngineTest : public testing::Test {
     auto a = std::make_unique<Answer>();
     GenerateRequest r;
     r.prompt = std::move(prompt);
+    r.boundaries = boundaries_;
     r.options = std::move(options);
     r.on_start = [p = a.get()] {
       const std::lock_guard lock(p->mutex);
@@ -220,6 +221,7 @@ class EngineTest : public testing::Test {
 
   TestModel files_{"llama-plain"};
   NumberTokenizer tokenizer_;
+  std::vector<int64_t> boundaries_;  // of the next prompts
   memory::Ledger ledger_;
   std::unique_ptr<gguf::File> file_;
   std::unique_ptr<Model> model_;

@@ -26,6 +26,10 @@ Generation::Generation(uint64_t id, GenerateRequest request, int64_t n_ctx, std:
       stops_(request_.options.stop),
       // A limit of its own, or ten contexts: nothing runs for ever.
       limit_(checked_mul<int64_t>(n_ctx, 10).value_or(std::numeric_limits<int64_t>::max())) {
+  const std::vector<int64_t>& b = request_.boundaries;
+  if (!b.empty()) cache_.points.push_back(b.front());
+  for (size_t i = b.size() > 2 ? b.size() - 2 : 1; i < b.size(); ++i) cache_.points.push_back(b[i]);
+  cache_.points.push_back(n_tokens());
   sampler_->accept(cache_.tokens);
   stats_.prompt_tokens = n_tokens();
   // 0 stands for "not given", as in Ollama.

@@ -209,7 +209,7 @@ TEST_F(Invariance, RandomCompany) {
   std::vector<Asked> all;
   for (const int64_t n_parallel : {2, 4}) {
     EngineOptions o{.n_ctx = 1024, .n_parallel = n_parallel};
-    const uint64_t budget = 24 * model_->kv_layout({}).block_bytes();
+    const uint64_t budget = 24 * model_->kv_block_bytes({});
     if (n_parallel == 2)
       o.kv_budget = budget;
     else

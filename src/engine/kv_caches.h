@@ -1,9 +1,11 @@
-// The KV caches of an engine: one pool of blocks for each pair of types (of K and of V) that sequences ask
-// for, made when the first one does. Sequences of different types never share a block.
+// The KV caches of an engine: one for each pair of types (of K and of V) that sequences ask for, made when
+// the first one does. A cache has a pool of blocks for each group of layers that keep the same tokens.
+// Sequences of different types never share a block.
 //
 // Threads: the engine's thread only, once the engine runs.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -19,21 +21,26 @@
 
 namespace quipu {
 
+using GroupBlocks = std::array<int64_t, kv::kMaxGroups>;  // a number of blocks of each group
+
 class KvCache {
  public:
-  KvCache(KvTypes its_types, const kv::KvLayout& its_layout, std::unique_ptr<kv::BlockPool> pool)
-      : types(its_types), layout(its_layout), blocks(std::move(pool)), tree(*blocks) {}
+  // As many pools as layouts.
+  KvCache(KvTypes its_types, std::vector<kv::KvLayout> its_layouts,
+          std::vector<std::unique_ptr<kv::BlockPool>> its_pools);
 
   const KvTypes types;
-  const kv::KvLayout layout;
-  const std::unique_ptr<kv::BlockPool> blocks;
-  kv::PrefixTree tree;  // what sequences share, and what they left
+  const std::vector<kv::KvLayout> layouts;                  // [group]
+  const std::vector<std::unique_ptr<kv::BlockPool>> pools;  // [group]
+  kv::PrefixTree tree;                                      // what sequences share, and what they left
 
-  uint64_t block_bytes() const { return layout.block_bytes(); }
-  uint64_t committed_bytes() const { return blocks->committed() * block_bytes(); }
-  uint64_t in_use_bytes() const { return blocks->in_use() * block_bytes(); }  // by anybody, also the tree
-  // What only the tree has, and could give.
-  uint64_t cached_bytes() const { return static_cast<uint64_t>(tree.n_unused()) * block_bytes(); }
+  size_t n_groups() const { return layouts.size(); }
+  bool has_windows() const;
+  uint64_t bytes(const GroupBlocks& n) const;
+  uint64_t committed_bytes() const;
+  uint64_t in_use_bytes() const;  // by anybody, also the tree
+  uint64_t cached_bytes() const;  // what only the tree has, and could give
+  size_t trim();                  // gives free blocks' pages back to the system; the bytes that were
 };
 
 class KvCaches {
@@ -54,7 +61,7 @@ class KvCaches {
   uint64_t in_use_bytes() const;
   uint64_t cached_bytes() const;
   uint64_t n_evicted() const;
-  size_t trim();  // gives free blocks' pages back to the system; the bytes that were
+  size_t trim();
 
  private:
   const Model& model_;

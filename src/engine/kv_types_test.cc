@@ -23,7 +23,7 @@ class EngineKvTypes : public EngineTest {
     start({.n_ctx = 1024, .n_parallel = 1, .keep_prefixes = false}, 1);
     return ask(prompt, options)->tokens();
   }
-  uint64_t block_bytes(KvTypes t) const { return model_->kv_layout(t).block_bytes(); }
+  uint64_t block_bytes(KvTypes t) const { return model_->kv_block_bytes(t); }
 };
 
 TEST_F(EngineKvTypes, AnswersAreThoseOfAnEngineWithThatType) {

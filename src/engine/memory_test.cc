@@ -16,7 +16,7 @@ class EngineMemory : public EngineTest {
     };
     start(std::move(o));
   }
-  uint64_t engine_block_bytes() const { return model_->kv_layout({}).block_bytes(); }
+  uint64_t engine_block_bytes() const { return model_->kv_block_bytes({}); }
   uint64_t blocks(uint64_t bytes) const { return bytes / engine_block_bytes(); }
 
   std::atomic<uint64_t> limit_{1000};
@@ -195,7 +195,7 @@ TEST_F(EngineMemory, ASequenceThatIsAloneAndCannotGrowEnds) {
 
 TEST_F(EngineMemory, ABudgetBoundsEverybodyTogether) {
   EngineOptions o{.n_ctx = 1024, .n_parallel = 4};
-  o.kv_budget = 7 * model_->kv_layout({}).block_bytes() + 5;
+  o.kv_budget = 7 * model_->kv_block_bytes({}) + 5;
   start(o);
   std::vector<std::unique_ptr<Answer>> answers;
   for (uint32_t i = 0; i < 4; ++i) answers.push_back(ask(tokens(60, i), greedy(100)));

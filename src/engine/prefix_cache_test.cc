@@ -3,6 +3,8 @@
 #include <random>
 
 #include "engine/engine_fixture.h"
+#include "gguf/temporary_folder.h"
+#include "model/tiny_model.h"
 
 namespace quipu::test {
 namespace {
@@ -58,6 +60,8 @@ class PrefixCache : public EngineTest {
       a.options.kv_types = types;
       a.options.num_keep = below(40);
       if (below(5) == 0) a.options.n_ctx = static_cast<int64_t>(a.prompt.size()) + 1 + below(20);
+      for (boundaries_.clear(); below(3) > 0;) boundaries_.push_back(1 + below(a.prompt.size()));
+      std::sort(boundaries_.begin(), boundaries_.end());
       const uint32_t after = below(6) == 0 ? 1 + below(20) : 0;
       auto n = std::make_shared<uint32_t>(0);
       a.answer = ask(a.prompt, a.options, [this, after, n](Answer& answer) {
@@ -140,7 +144,7 @@ TEST_F(PrefixCache, AlsoWhereThereIsLittleMemory) {
   for (const KvTypes t : kTypes)
     for (const uint64_t blocks : {14u, 20u}) {
       EngineOptions o{.n_ctx = 1024, .n_parallel = 4, .kv_types = t};
-      o.kv_budget = blocks * model_->kv_layout(t).block_bytes();
+      o.kv_budget = blocks * model_->kv_block_bytes(t);
       start(o);
       chats_.clear();
       for (int i = 0; i < 6; ++i) {
@@ -155,6 +159,38 @@ TEST_F(PrefixCache, AlsoWhereThereIsLittleMemory) {
   EXPECT_GT(evicted, 10u);
   compare();
   EXPECT_GT(n_cached_, all_.size() / 3);
+}
+
+TEST_F(PrefixCache, LayersWithWindows) {
+  const gguf::test::TemporaryFolder folder;
+  for (const uint32_t window : {1u, 20u, 33u, 64u, 150u})
+    for (const auto& pattern : std::vector<std::vector<int32_t>>{{1, 0, 1}, {1, 1, 1}}) {
+      engine_.reset();
+      model_.reset();
+      TinyModel m{.arch = "granite_swa", .n_layers = 3, .n_vocab = 160};
+      m.keys = {{"context_length", u32(2048)},
+                {"attention.sliding_window", u32(window)},
+                {"attention.sliding_window_pattern", i32s(pattern)}};
+      const std::vector<std::byte> bytes = m.bytes();
+      file_ = std::move(*gguf::File::open(
+          folder.write("m.gguf", {reinterpret_cast<const char*>(bytes.data()), bytes.size()})));
+      model_ = std::move(*load_model(*file_));
+      all_.clear();
+      for (const uint64_t blocks : {1000u, 20u}) {
+        EngineOptions o{.n_ctx = 1024, .n_parallel = 4, .kv_types = kTypes[window % 6]};
+        o.kv_budget = blocks * model_->kv_block_bytes(o.kv_types);
+        start(o);
+        chats_.clear();
+        for (int i = 0; i < 8; ++i) {
+          wave(o.kv_types);
+          EXPECT_LE(engine_->kv_use().committed, o.kv_budget);
+        }
+        nothing_is_left();
+      }
+      n_cached_ = 0;
+      compare();
+      EXPECT_GT(n_cached_, all_.size() / 4) << "window " << window;
+    }
 }
 
 // All types at once, under one ceiling that is too small for them.

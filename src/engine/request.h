@@ -62,6 +62,9 @@ struct AnswerPiece {
 // it nothing of the request is touched any more.
 struct GenerateRequest {
   std::vector<Token> prompt;  // not empty
+  // How many tokens of the prompt a message ends after, rising. Models whose layers have windows can be gone
+  // on from the first of them, the last two and the ends of prompt and answer; others from anywhere.
+  std::vector<int64_t> boundaries;
   GenerateOptions options;
   std::function<void()> on_start;  // once, when its prefill begins; not if it ends while it waits
   std::function<void(const AnswerPiece&)> on_piece;

@@ -1,7 +1,6 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "base/checked.h"
 
@@ -25,10 +24,12 @@ bool decodes(const Sequence& s) { return s.samples() && s.n_pending() == 1; }
 
 // What the plan says that n_parallel contexts take.
 uint64_t kv_ceiling(const Model& model, const EngineOptions& o) {
-  const auto of_one = checked_mul(static_cast<uint64_t>(ceil_div<int64_t>(o.n_ctx, kernels::kBlockTokens)),
-                                  static_cast<uint64_t>(model.kv_layout(o.kv_types).block_bytes()));
-  const auto all = of_one ? checked_mul(*of_one, static_cast<uint64_t>(o.n_parallel)) : std::nullopt;
-  return all.value_or(std::numeric_limits<uint64_t>::max());
+  memory::RuntimeOptions runtime;
+  runtime.n_ctx = o.n_ctx;
+  runtime.n_parallel = o.n_parallel;
+  runtime.k_bytes_per_32 = kernels::kv_bytes_per_32(o.kv_types.k);
+  runtime.v_bytes_per_32 = kernels::kv_bytes_per_32(o.kv_types.v);
+  return memory::plan(model.shape(1), runtime).kv_ceiling;
 }
 
 // Whether `a`, which comes first, is going to compute the block that has all that `b` needs next: once it is
@@ -111,7 +112,7 @@ void Scheduler::pause(Sequence& s) {
 
 void Scheduler::end(Sequence& s, StopReason reason) {
   const Owned owned = remove(s);
-  const uint64_t kv_bytes = s.cache().table.ids().size() * s.cache().home->block_bytes();
+  const uint64_t kv_bytes = s.cache().bytes();
   leave(s);
   count_use();
   s.finish(reason, kv_bytes);
@@ -230,7 +231,8 @@ Result<void> Scheduler::forward(const KvCache& home, const std::vector<Slice>& s
     Sequence& s = *slice.sequence;
     const CachedTokens& c = s.cache();
     const auto row0 = static_cast<int64_t>(tokens_.size());
-    sequences_.push_back({row0, slice.n_rows, c.n_stored, c.table.blocks().data()});
+    sequences_.push_back({row0, slice.n_rows, c.n_stored, {}});
+    for (size_t g = 0; g < home.n_groups(); ++g) sequences_.back().blocks[g] = c.tables[g].blocks().data();
     const auto first = c.tokens.begin() + c.n_stored;
     tokens_.insert(tokens_.end(), first, first + slice.n_rows);
     if (!s.samples())
@@ -241,7 +243,7 @@ Result<void> Scheduler::forward(const KvCache& home, const std::vector<Slice>& s
     threads = std::max(threads, asked > 0 ? asked : pool_.size());
   }
   pool_.set_active(threads);
-  const Model::Pass pass{pool_, *workspace_, home.layout};
+  const Model::Pass pass{pool_, *workspace_, home.layouts};
   return model_.forward(pass, {tokens_, sequences_, output_rows_, sums_}, logits_);
 }
 
@@ -250,8 +252,7 @@ void Scheduler::use_results(const std::vector<Slice>& slices) {
   float* row = logits_;
   for (const Slice& slice : slices) {
     Sequence& s = *slice.sequence;
-    s.cache().n_stored += slice.n_rows;
-    if (s.cache().path.in_tree()) s.cache().home->tree.publish(s.cache().text());
+    s.cache().stored(slice.n_rows);
     if (!slice.is_last) continue;
     const std::span<float> logits(row, s.samples() ? n_vocab : 0);
     row += logits.size();

@@ -90,8 +90,8 @@ class Scheduler {
   uint64_t room() const;
   bool hold(uint64_t more_bytes) const;
   bool ask(uint64_t more_bytes) const { return options_.kv_ask && options_.kv_ask(more_bytes); }
-  bool has_addresses(const KvCache& cache, int64_t n_blocks) const;
-  bool can_promise(const KvCache& cache, int64_t n_blocks) const;
+  bool has_addresses(const KvCache& cache, const GroupBlocks& n) const;
+  bool can_promise(const KvCache& cache, const GroupBlocks& n) const;
   bool evict_beside(uint64_t more_bytes);
   void count_use();
 

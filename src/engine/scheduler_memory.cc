@@ -11,14 +11,34 @@ namespace {
 
 int64_t blocks_for(int64_t n_tokens) { return ceil_div<int64_t>(n_tokens, kernels::kBlockTokens); }
 
-// Blocks that a table of n_stored tokens takes until it has n_tokens.
-int64_t more_blocks(const kv::BlockTable& table, int64_t n_stored, int64_t n_tokens) {
-  const int64_t missing = blocks_for(n_tokens) - static_cast<int64_t>(table.ids().size());
-  return std::max<int64_t>(missing, 0) + (table.is_shared(n_stored) ? 1 : 0);
+// Blocks of each group that a sequence takes until it has n_tokens, if it keeps all it takes.
+GroupBlocks more_blocks(const CachedTokens& c, int64_t n_tokens) {
+  GroupBlocks n{};
+  for (size_t g = 0; g < c.home->n_groups(); ++g) {
+    const kv::BlockTable& table = c.tables[g];
+    const int64_t missing = blocks_for(n_tokens) - static_cast<int64_t>(table.ids().size());
+    n[g] = std::max<int64_t>(missing, 0) + (table.is_shared(c.n_stored) ? 1 : 0);
+  }
+  return n;
 }
 
-// What is still to come of a running sequence's tokens.
-int64_t promised(const Sequence& s) { return more_blocks(s.cache().table, s.cache().n_stored, s.n_tokens()); }
+// What is still to come of a running sequence's tokens. Where there is a window, what it never has at once
+// does not count.
+GroupBlocks promised(const CachedTokens& c) {
+  const auto n_tokens = static_cast<int64_t>(c.tokens.size());
+  GroupBlocks n = more_blocks(c, n_tokens);
+  for (size_t g = 0; g < c.home->n_groups(); ++g) {
+    const int64_t at_once = c.home->layouts[g].n_blocks(n_tokens) + blocks_for(kMaxBatchRows);
+    n[g] = std::min(n[g], std::max<int64_t>(at_once - c.tables[g].n_held(), 0));
+  }
+  return n;
+}
+
+bool take_blocks(CachedTokens& c, int64_t n_tokens) {
+  for (size_t g = 0; g < c.home->n_groups(); ++g)
+    if (!c.tables[g].make_writable(c.n_stored) || !c.tables[g].reserve(n_tokens)) return false;
+  return true;
+}
 
 // How many of its tokens it need not compute. The last one always is, for its logits.
 int64_t adopt(CachedTokens& c) {
@@ -41,7 +61,7 @@ void Scheduler::start_paused() {
       running_.push_back(std::move(paused_.front()));
       paused_.erase(paused_.begin());
     } else if (running_.empty()) {
-      const auto all = static_cast<uint64_t>(blocks_for(s.n_tokens())) * s.cache().home->block_bytes();
+      const uint64_t all = s.cache().home->bytes(promised(s.cache()));
       const uint64_t own = caches_.committed_bytes() - caches_.in_use_bytes() + caches_.cached_bytes();
       if (std::exchange(asked, &s) != &s && ask(all - std::min(all, own))) continue;
       end(s, StopReason::kMemory);
@@ -55,7 +75,7 @@ void Scheduler::start_paused() {
 bool Scheduler::start(Sequence& s) {
   CachedTokens& c = s.cache();
   const int64_t n_found = adopt(c);
-  if (!can_promise(*c.home, promised(s))) {
+  if (!can_promise(*c.home, promised(c))) {
     c.keep_first(0);
     return false;
   }
@@ -77,23 +97,25 @@ void Scheduler::catch_up(const KvCache& home) {
 
 // Whether n_blocks could be had beside all that running sequences were promised when they started: their
 // whole prompts. What is cached goes where it is needed.
-bool Scheduler::can_promise(const KvCache& cache, int64_t n_blocks) const {
-  int64_t here = n_blocks;
-  uint64_t bytes = static_cast<uint64_t>(n_blocks) * cache.block_bytes();
+bool Scheduler::can_promise(const KvCache& cache, const GroupBlocks& n_blocks) const {
+  GroupBlocks here = n_blocks;
+  uint64_t bytes = cache.bytes(n_blocks);
   for (const Owned& s : running_) {
-    const int64_t n = promised(*s);
-    if (s->cache().home == &cache) here += n;
-    bytes += static_cast<uint64_t>(n) * s->cache().home->block_bytes();
+    const GroupBlocks n = promised(s->cache());
+    for (size_t g = 0; s->cache().home == &cache && g < n.size(); ++g) here[g] += n[g];
+    bytes += s->cache().home->bytes(n);
   }
+  for (size_t g = 0; g < cache.n_groups(); ++g) here[g] -= cache.tree.n_unused(g);
   const uint64_t free = caches_.committed_bytes() - caches_.in_use_bytes() + caches_.cached_bytes();
-  return has_addresses(cache, here - cache.tree.n_unused()) &&
-         bytes <= checked_add(free, room()).value_or(UINT64_MAX);
+  return has_addresses(cache, here) && bytes <= checked_add(free, room()).value_or(UINT64_MAX);
 }
 
 // ---- growing
 
-bool Scheduler::has_addresses(const KvCache& cache, int64_t n_blocks) const {
-  return n_blocks <= static_cast<int64_t>(cache.blocks->capacity() - cache.blocks->in_use());
+bool Scheduler::has_addresses(const KvCache& cache, const GroupBlocks& n) const {
+  for (size_t g = 0; g < cache.n_groups(); ++g)
+    if (n[g] > static_cast<int64_t>(cache.pools[g]->capacity() - cache.pools[g]->in_use())) return false;
+  return true;
 }
 
 // Bytes by which all caches together may grow now.
@@ -122,17 +144,19 @@ bool Scheduler::grow(CachedTokens& cache, int64_t n_tokens) {
   KvCache& home = *cache.home;
   bool trimmed = false, asked = false;
   while (true) {
-    const int64_t more = more_blocks(cache.table, cache.n_stored, n_tokens);
-    if (more == 0) return true;
-    if (evict_beside(static_cast<uint64_t>(more) * home.block_bytes())) continue;
+    const GroupBlocks more = more_blocks(cache, n_tokens);
+    if (more == GroupBlocks{}) return true;
+    if (evict_beside(home.bytes(more))) continue;
     const bool addresses = has_addresses(home, more);
     // Committed blocks that are free are taken first.
-    const int64_t free = static_cast<int64_t>(home.blocks->committed()) - home.blocks->in_use();
-    const auto bytes = static_cast<uint64_t>(std::max<int64_t>(more - free, 0)) * home.block_bytes();
+    GroupBlocks commits{};
+    for (size_t g = 0; g < home.n_groups(); ++g) {
+      const kv::BlockPool& pool = *home.pools[g];
+      commits[g] = std::max<int64_t>(more[g] - static_cast<int64_t>(pool.committed() - pool.in_use()), 0);
+    }
+    const uint64_t bytes = home.bytes(commits);
     const uint64_t most = bytes > 0 ? room() : 0;
-    if (addresses && bytes <= most && hold(bytes) && cache.table.make_writable(cache.n_stored) &&
-        cache.table.reserve(n_tokens))
-      return true;
+    if (addresses && bytes <= most && hold(bytes) && take_blocks(cache, n_tokens)) return true;
     // The system can give what is free already where it is needed, and what is free in one cache another can
     // use. Once: an attempt that fails leaves free blocks, too.
     if (addresses && !trimmed && caches_.trim() > 0) {
@@ -210,7 +234,14 @@ Result<void> Scheduler::fill(int64_t tokens, int64_t sequences) {
   QUIPU_ASSIGN(KvCache * home, caches_.get(options_.kv_types));
   for (int64_t i = 0; i < sequences && tokens > 0; ++i) {
     filler_.emplace_back().move_to(*home, false);
-    if (grow(filler_.back(), tokens)) continue;
+    CachedTokens& c = filler_.back();
+    // Behind a window blocks go while others come.
+    const int64_t step = home->has_windows() ? kMaxBatchRows : tokens;
+    bool grown = true;
+    for (int64_t n = std::min(step, tokens); grown && c.n_stored < tokens;
+         n = std::min(step, tokens - c.n_stored))
+      if (grown = grow(c, c.n_stored + n); grown) c.stored(n);
+    if (grown) continue;
     filler_.clear();
     result =
         error(Code::kOutOfMemory, "there is no memory for the KV cache of {} x {} tokens", sequences, tokens);

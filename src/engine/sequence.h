@@ -4,6 +4,7 @@
 // Threads: made by any thread; from then on the engine's thread only.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -22,21 +23,21 @@ using Clock = std::chrono::steady_clock;
 
 // Tokens and the KV blocks that hold them.
 struct CachedTokens {
-  std::vector<Token> tokens;  // tokens[i] is at position i; the first n_stored have K and V in `table`
+  std::vector<Token> tokens;  // tokens[i] is at position i; the first n_stored have K and V in `tables`
   int64_t n_stored = 0;
-  KvCache* home = nullptr;  // the cache that the blocks of `table` belong to
-  kv::BlockTable table;
-  kv::PrefixTree::Path path;  // which of them are others' too; of no tree: none ever are
+  KvCache* home = nullptr;                            // the cache that the blocks of `tables` belong to
+  std::array<kv::BlockTable, kv::kMaxGroups> tables;  // of each group of layers
+  kv::PrefixTree::Path path;    // which of them are others' too; of no tree: none ever are
+  std::vector<int64_t> points;  // see kv::PrefixTree::Text
 
   // `shares`: with others who have the same tokens, now and later.
-  void move_to(KvCache& cache, bool shares) {
-    home = &cache;
-    table = kv::BlockTable(*cache.blocks);
-    if (shares) path = kv::PrefixTree::Path(cache.tree);
-  }
-  // K and V after the first n tokens are forgotten.
+  void move_to(KvCache& cache, bool shares);
+  // n more have K and V: they go into the tree. What no window reaches any more goes.
+  void stored(int64_t n);
+  // K and V after the first n tokens are forgotten, or all, if what is needed to go on from there has gone.
   void keep_first(int64_t n);
-  kv::PrefixTree::Text text() { return {tokens, n_stored, table, path}; }
+  kv::PrefixTree::Text text() { return {tokens, n_stored, tables, path, points}; }
+  uint64_t bytes() const;  // that its blocks take
 };
 
 class Sequence {

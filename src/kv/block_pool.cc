@@ -7,7 +7,6 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
-#include <functional>
 #include <new>
 
 #include "base/checked.h"
@@ -28,11 +27,18 @@ struct BlockPool::Impl {
   size_t stride = 0;  // block_bytes in whole pages
   uint32_t capacity = 0;
   std::vector<Block> blocks;      // the opened ones
-  std::vector<BlockId> free_ids;  // opened and without references; a heap with the lowest on top
+  std::vector<BlockId> free_ids;  // opened and without references; a heap by comes_later()
   uint32_t in_use = 0;
   uint32_t committed = 0;
 
   std::byte* at(BlockId id) const { return base + id * stride; }
+
+  // Blocks that have their pages first, then low numbers.
+  auto comes_later() const {
+    return [this](BlockId a, BlockId b) {
+      return blocks[a].committed != blocks[b].committed ? blocks[b].committed : a > b;
+    };
+  }
 };
 
 namespace {
@@ -106,20 +112,21 @@ Result<BlockId> BlockPool::allocate() {
     p.blocks.emplace_back();
     p.free_ids.push_back(id);  // the only element
   }
-  const BlockId id = p.free_ids.front();
+  std::pop_heap(p.free_ids.begin(), p.free_ids.end(), p.comes_later());
+  const BlockId id = p.free_ids.back();
   Impl::Block& block = p.blocks[id];
   if (block.committed) {
     std::memset(p.at(id), 0, p.stride);
   } else {
     if (const int failed = populate(p.at(id), p.stride); failed != 0) {
       madvise(p.at(id), p.stride, MADV_DONTNEED);  // what it got before it failed
+      std::push_heap(p.free_ids.begin(), p.free_ids.end(), p.comes_later());
       return std::unexpected(no_memory(failed, p.stride));
     }
     block.committed = true;
     ++p.committed;
     p.ledger->add(memory::Category::kKv, p.stride);
   }
-  std::pop_heap(p.free_ids.begin(), p.free_ids.end(), std::greater<>());
   p.free_ids.pop_back();
   block.references = 1;
   ++p.in_use;
@@ -137,7 +144,7 @@ void BlockPool::release(BlockId id) {
   if (--p.blocks[id].references > 0) return;
   --p.in_use;
   p.free_ids.push_back(id);
-  std::push_heap(p.free_ids.begin(), p.free_ids.end(), std::greater<>());
+  std::push_heap(p.free_ids.begin(), p.free_ids.end(), p.comes_later());
 }
 
 uint32_t BlockPool::references(BlockId id) const {
@@ -164,6 +171,7 @@ size_t BlockPool::trim() {
     }
     begin = end;
   }
+  std::make_heap(p.free_ids.begin(), p.free_ids.end(), p.comes_later());
   p.committed -= returned;
   p.ledger->subtract(memory::Category::kKv, static_cast<uint64_t>(returned) * p.stride);
   return returned * p.stride;

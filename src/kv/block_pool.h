@@ -2,10 +2,10 @@
 // back with MADV_DONTNEED.
 //
 // Reserving costs address space only (PROT_NONE). allocate() commits: the block's pages are made writable,
-// zeroed and touched, and counted on the ledger (Category::kKv). Low block numbers are used first, so the
-// committed part stays dense. Blocks are reference-counted so that sequences can share them; a block is
-// writable by a caller only while its count is 1. Released blocks stay committed as "free" until trim() gives
-// their pages back.
+// zeroed and touched, and counted on the ledger (Category::kKv). Free blocks that are committed are used
+// first, then low block numbers, so the committed part stays dense. Blocks are reference-counted so that
+// sequences can share them; a block is writable by a caller only while its count is 1. Released blocks stay
+// committed as "free" until trim() gives their pages back.
 //
 // Threads: one owner (the engine's thread); no locking inside.
 #pragma once
@@ -20,6 +20,7 @@
 namespace quipu::kv {
 
 using BlockId = uint32_t;
+inline constexpr BlockId kNoBlock = ~BlockId{0};
 
 class BlockPool {
  public:

@@ -207,5 +207,23 @@ TEST(BlockPool, ReservingIsNotCommitting) {
   EXPECT_EQ(ledger.total(), size_t{1} << 20);
 }
 
+// Whoever counts on free blocks that are committed gets those, not others that lie lower.
+TEST(BlockPool, TakesCommittedBlocksFirst) {
+  memory::Ledger ledger;
+  auto pool = std::move(*BlockPool::create(4096, 100, ledger));
+  std::vector<BlockId> ids;
+  for (int i = 0; i < 10; ++i) ids.push_back(*pool->allocate());
+  for (int i = 0; i < 5; ++i) pool->release(ids[static_cast<size_t>(i)]);
+  pool->trim();
+  EXPECT_EQ(pool->committed(), 5u);
+  pool->release(ids[8]);
+  pool->release(ids[6]);
+  EXPECT_EQ(*pool->allocate(), ids[6]);
+  EXPECT_EQ(*pool->allocate(), ids[8]);
+  EXPECT_EQ(pool->committed(), 5u);
+  EXPECT_EQ(*pool->allocate(), ids[0]);
+  EXPECT_EQ(pool->committed(), 6u);
+}
+
 }  // namespace
 }  // namespace quipu::kv

@@ -13,7 +13,8 @@ namespace quipu::kv {
 BlockTable::BlockTable(BlockTable&& other) noexcept
     : pool_(other.pool_),
       ids_(std::exchange(other.ids_, {})),
-      pointers_(std::exchange(other.pointers_, {})) {}
+      pointers_(std::exchange(other.pointers_, {})),
+      n_dropped_(std::exchange(other.n_dropped_, 0)) {}
 
 BlockTable& BlockTable::operator=(BlockTable&& other) noexcept {
   if (this == &other) return *this;
@@ -21,6 +22,7 @@ BlockTable& BlockTable::operator=(BlockTable&& other) noexcept {
   pool_ = other.pool_;
   ids_ = std::exchange(other.ids_, {});
   pointers_ = std::exchange(other.pointers_, {});
+  n_dropped_ = std::exchange(other.n_dropped_, 0);
   return *this;
 }
 
@@ -55,20 +57,31 @@ Result<void> BlockTable::reserve(int64_t n_tokens) {
 void BlockTable::truncate(int64_t n_tokens) {
   const int64_t kept = n_tokens <= 0 ? 0 : (n_tokens - 1) / kernels::kBlockTokens + 1;
   while (static_cast<int64_t>(ids_.size()) > kept) {
-    pool_->release(ids_.back());
+    if (n_held() > 0)
+      pool_->release(ids_.back());
+    else
+      --n_dropped_;
     ids_.pop_back();
     pointers_.pop_back();
   }
 }
 
-BlockTable BlockTable::fork(int64_t n_tokens) const {
-  BlockTable other(*pool_);
-  const int64_t shared = n_tokens <= 0 ? 0 : (n_tokens - 1) / kernels::kBlockTokens + 1;
-  const size_t n = std::min(ids_.size(), static_cast<size_t>(shared));
-  other.ids_.assign(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(n));
-  other.pointers_.assign(pointers_.begin(), pointers_.begin() + static_cast<std::ptrdiff_t>(n));
-  for (BlockId id : other.ids_) pool_->retain(id);
-  return other;
+void BlockTable::drop_before(int64_t position) {
+  const int64_t end = std::min(position / kernels::kBlockTokens, static_cast<int64_t>(ids_.size()));
+  for (; n_dropped_ < end; ++n_dropped_) {
+    const auto i = static_cast<size_t>(n_dropped_);
+    pool_->release(ids_[i]);
+    ids_[i] = kNoBlock;
+    pointers_[i] = nullptr;
+  }
+}
+
+void BlockTable::begin_at(int64_t block) {
+  drop_before(block * kernels::kBlockTokens);
+  for (; static_cast<int64_t>(ids_.size()) < block; ++n_dropped_) {
+    ids_.push_back(kNoBlock);
+    pointers_.push_back(nullptr);
+  }
 }
 
 void BlockTable::share(int64_t at, BlockId id) {
@@ -97,7 +110,7 @@ Result<void> BlockTable::make_writable(int64_t position) {
 }
 
 bool BlockTable::is_shared(int64_t position) const {
-  if (position < 0 || position >= capacity_tokens()) return false;
+  if (position < n_dropped_ * kernels::kBlockTokens || position >= capacity_tokens()) return false;
   return pool_->references(ids_[static_cast<size_t>(position / kernels::kBlockTokens)]) > 1;
 }
 

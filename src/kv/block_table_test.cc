@@ -105,11 +105,13 @@ TEST_F(BlockTableTest, SharedBlocksSurvive) {
   pool->release(shared);
 }
 
-TEST_F(BlockTableTest, AForkSharesUntilItIsWritten) {
+TEST_F(BlockTableTest, WhatIsSharedIsCopiedWhenItIsWritten) {
   BlockTable table(*pool);
   ASSERT_TRUE(table.reserve(3 * 32).has_value());
   for (size_t b = 0; b < 3; ++b) std::memset(pool->data(table.ids()[b]), static_cast<int>(b + 1), 4096);
-  BlockTable fork = table.fork(40);
+  BlockTable fork(*pool);
+  ASSERT_TRUE(fork.reserve(32));
+  for (int64_t b : {0, 1}) fork.share(b, table.ids()[static_cast<size_t>(b)]);
   EXPECT_EQ(fork.ids().size(), 2u);
   EXPECT_EQ(pool->in_use(), 3u) << "shared, not copied";
   EXPECT_EQ(pool->references(table.ids()[1]), 2u);
@@ -130,19 +132,46 @@ TEST_F(BlockTableTest, AForkSharesUntilItIsWritten) {
   table.truncate(0);
   EXPECT_EQ(pool->in_use(), 2u) << "the fork's";
   EXPECT_EQ(fork.blocks()[0][0], std::byte{1});
-  EXPECT_EQ(table.fork(10).ids().size(), 0u);
-  EXPECT_EQ(fork.fork(1000).ids().size(), 2u);
 }
 
 TEST_F(BlockTableTest, ACopyThatDoesNotFitChangesNothing) {
   BlockTable table(*pool);
   ASSERT_TRUE(table.reserve(10 * 32).has_value());
-  BlockTable fork = table.fork(33);
+  BlockTable fork(*pool);
+  for (int64_t b : {0, 1}) fork.share(b, table.ids()[static_cast<size_t>(b)]);
   auto r = fork.make_writable(33);
   ASSERT_FALSE(r.has_value());
   EXPECT_EQ(r.error().code, Code::kOutOfMemory);
   EXPECT_EQ(fork.ids()[1], table.ids()[1]);
   EXPECT_EQ(pool->references(table.ids()[1]), 2u);
+}
+
+TEST_F(BlockTableTest, WhatIsBehindCanGo) {
+  BlockTable table(*pool);
+  ASSERT_TRUE(table.reserve(4 * 32));
+  table.drop_before(63);
+  EXPECT_EQ(table.n_dropped(), 1);
+  EXPECT_EQ(table.n_held(), 3);
+  EXPECT_EQ(table.ids()[0], kNoBlock);
+  EXPECT_EQ(table.blocks()[0], nullptr);
+  EXPECT_EQ(pool->in_use(), 3u);
+  EXPECT_FALSE(table.is_shared(5));
+  ASSERT_TRUE(table.reserve(5 * 32));
+  EXPECT_EQ(table.ids().size(), 5u);
+  BlockTable moved = std::move(table);
+  EXPECT_EQ(table.n_dropped(), 0);
+  moved.drop_before(1 << 20);
+  EXPECT_EQ(pool->in_use(), 0u);
+  EXPECT_EQ(moved.capacity_tokens(), 5 * 32);
+  moved.truncate(40);
+  EXPECT_EQ(moved.n_dropped(), 2);
+  moved.begin_at(4);
+  EXPECT_EQ(moved.ids().size(), 4u);
+  ASSERT_TRUE(moved.reserve(5 * 32));
+  EXPECT_EQ(moved.n_held(), 1);
+  moved.truncate(0);
+  EXPECT_EQ(moved.n_dropped(), 0);
+  EXPECT_EQ(pool->in_use(), 0u);
 }
 
 }  // namespace

@@ -50,6 +50,17 @@ KvLayout::KvLayout(const GroupShape& shape) : shape_(shape) {
   block_bytes_ = *block;
 }
 
+int64_t KvLayout::first_needed(int64_t n_stored) const {
+  if (shape_.window <= 0) return 0;
+  const int64_t begin = n_stored / kernels::kBlockTokens * kernels::kBlockTokens;
+  return begin > shape_.window ? begin - shape_.window : 0;
+}
+
+int64_t KvLayout::n_blocks(int64_t n_tokens) const {
+  if (n_tokens <= 0) return 0;
+  return (n_tokens - 1) / kernels::kBlockTokens + 1 - first_needed(n_tokens) / kernels::kBlockTokens;
+}
+
 kernels::AttentionShape KvLayout::layer_shape(int layer) const {
   kernels::AttentionShape s;
   s.n_kv_heads = shape_.n_kv_heads;
@@ -57,6 +68,7 @@ kernels::AttentionShape KvLayout::layer_shape(int layer) const {
   s.head_dim_v = padded_v_;
   s.type_k = shape_.type_k;
   s.type_v = shape_.type_v;
+  s.window = shape_.window;
   s.k_offset = static_cast<size_t>(layer) * layer_bytes_;
   s.v_offset = s.k_offset + k_bytes_;
   s.k_head_bytes = s.v_head_bytes = k_bytes_ + v_bytes_;

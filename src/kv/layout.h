@@ -19,12 +19,16 @@ struct GroupShape {
   int head_dim_v = 0;
   kernels::KvType type_k = kernels::KvType::kF16;
   kernels::KvType type_v = kernels::KvType::kF16;
+  int64_t window = 0;  // each query sees so many tokens, its own among them; 0: all
 };
 
-// Before K and V are rounded to few bits they are multiplied by a Walsh-Hadamard matrix (kernels::hadamard) of
-// this size; 0: they are not. It spreads what is large in one dimension over many, and costs less than what it
-// saves in precision: K with its queries for q8_0 and q4_0, V with the attention's output for q4_0. Spec:
-// gguf-and-models 8.2. head_dim: as the model has it, not padded.
+// Layers of a model are in one group or two: those that see everything, and those with a window.
+inline constexpr int kMaxGroups = 2;
+
+// Before K and V are rounded to few bits they are multiplied by a Walsh-Hadamard matrix (kernels::hadamard)
+// of this size; 0: they are not. It spreads what is large in one dimension over many, and costs less than
+// what it saves in precision: K with its queries for q8_0 and q4_0, V with the attention's output for q4_0.
+// Spec: gguf-and-models 8.2. head_dim: as the model has it, not padded.
 int rotation_of_k(int head_dim, kernels::KvType type);
 int rotation_of_v(int head_dim, kernels::KvType type);
 
@@ -38,7 +42,12 @@ class KvLayout {
   int padded_v() const { return padded_v_; }
   // 32 tokens, all layers of the group, K and V; rounded up to whole 4 KiB pages.
   size_t block_bytes() const { return block_bytes_; }
-  // The attention shape of layer `layer` within the group (n_heads and window are the caller's to add).
+  // Tokens from this position on are needed by whoever has `n_stored` tokens and goes on from there, or from
+  // somewhere in the block that he is writing.
+  int64_t first_needed(int64_t n_stored) const;
+  // Blocks of a sequence of n_tokens, between two passes.
+  int64_t n_blocks(int64_t n_tokens) const;
+  // The attention shape of layer `layer` within the group (n_heads is the caller's to add).
   kernels::AttentionShape layer_shape(int layer) const;
 
  private:

@@ -35,9 +35,11 @@ struct PrefixTree::Place {
   std::array<int32_t, kTokens> tokens;
   uint8_t n_tokens;
   Place* parent;
-  BlockId block;
+  std::array<BlockId, kMaxGroups> blocks;  // of a group with a window often none
   uint32_t n_children = 0;
   uint32_t n_paths = 0;
+  uint32_t n_windows = 0;  // paths whose window reaches here
+  bool is_point = false;   // its block of the group with a window stays when no window reaches it
   Clock::time_point last_used{};
 
   Tokens text() const { return Tokens(tokens).first(n_tokens); }
@@ -64,40 +66,92 @@ struct PrefixTree::Impl {
   };
   using Nodes = std::set<std::unique_ptr<Place>, ByText>;
 
-  BlockPool& pool;
+  const std::vector<Group> groups;
+  int whole = -1, windowed = -1;  // which group is which; -1: there is none
   Nodes nodes;
-  std::set<Place*, ByAge> leaves;  // those that could go: on no path, and nothing hangs from them
-  int64_t n_unused = 0;
+  std::set<Place*, ByAge> leaves;   // those that could go: on no path, and nothing hangs from them
+  std::set<Place*, ByAge> windows;  // others whose block of the group with a window could go
+  int64_t n_unused = 0, n_unused_windows = 0;
   uint64_t n_evicted = 0;
 
-  void enter(Place& p) {
-    if (p.n_paths++ > 0) return;
-    --n_unused;
-    if (p.n_children == 0) leaves.erase(&p);
+  explicit Impl(std::vector<Group> its_groups) : groups(std::move(its_groups)) {
+    for (size_t g = 0; g < groups.size(); ++g)
+      (groups[g].window > 0 ? windowed : whole) = static_cast<int>(g);
   }
-  void leave(Place& p, Clock::time_point now) {
-    assert(p.n_paths > 0);
-    if (--p.n_paths > 0) return;
-    p.last_used = now;
-    ++n_unused;
-    if (p.n_children == 0) leaves.insert(&p);
+
+  BlockId& window_block(Place& p) const { return p.blocks[static_cast<size_t>(windowed)]; }
+  bool has_window(const Place& p) const {
+    return windowed >= 0 && p.blocks[static_cast<size_t>(windowed)] != kNoBlock;
+  }
+
+  // What changes a node stands between these two: what it counts as, and whether it could go.
+  void unlist(Place& p) {
+    if (p.n_paths == 0) --n_unused;
+    if (has_window(p) && p.n_windows == 0) --n_unused_windows;
+    if (p.n_paths == 0 && p.n_children == 0)
+      leaves.erase(&p);
+    else if (has_window(p) && p.n_windows == 0)
+      windows.erase(&p);
+  }
+  void list(Place& p) {
+    if (p.n_paths == 0) ++n_unused;
+    if (has_window(p) && p.n_windows == 0) ++n_unused_windows;
+    if (p.n_paths == 0 && p.n_children == 0)
+      leaves.insert(&p);
+    else if (has_window(p) && p.n_windows == 0)
+      windows.insert(&p);
+  }
+
+  void enter(Place& p, bool in_window) {
+    unlist(p);
+    ++p.n_paths;
+    if (in_window) ++p.n_windows;
+    list(p);
+  }
+
+  // Not in a path's window any more, and perhaps not on the path.
+  void leave(Place& p, bool was_in_window, bool leaves_path, Clock::time_point now) {
+    unlist(p);
+    if (was_in_window) --p.n_windows;
+    if (leaves_path) --p.n_paths;
+    p.last_used = std::max(p.last_used, now);
+    if (has_window(p) && p.n_windows == 0 && !p.is_point) release_window(p);
+    list(p);
+    drop_if_empty(&p);
+  }
+
+  void release_window(Place& p) {
+    groups[static_cast<size_t>(windowed)].pool->release(std::exchange(window_block(p), kNoBlock));
+    p.is_point = false;
   }
 
   void touch(Place& p, Clock::time_point now) {
-    if (p.n_paths > 0 || p.last_used >= now) return;  // whoever is there will
-    leaves.erase(&p);
-    p.last_used = now;
-    if (p.n_children == 0) leaves.insert(&p);
+    unlist(p);
+    p.last_used = std::max(p.last_used, now);
+    list(p);
   }
 
+  // Of a leaf.
   void drop(Place& p) {
     assert(p.n_paths == 0 && p.n_children == 0);
-    leaves.erase(&p);
-    --n_unused;
-    pool.release(p.block);
-    if (Place* parent = p.parent; parent != nullptr && --parent->n_children == 0 && parent->n_paths == 0)
-      leaves.insert(parent);
+    unlist(p);
+    for (size_t g = 0; g < groups.size(); ++g)
+      if (p.blocks[g] != kNoBlock) groups[g].pool->release(p.blocks[g]);
+    if (Place* parent = p.parent; parent != nullptr) {
+      unlist(*parent);
+      --parent->n_children;
+      list(*parent);
+    }
     nodes.erase(nodes.find(Place::Key{p.parent, p.text()}));
+  }
+
+  // Where all layers have windows a node can be left with nothing, and then those it hangs from.
+  void drop_if_empty(Place* p) {
+    while (whole < 0 && p != nullptr && p->n_paths == 0 && p->n_children == 0 && !has_window(*p)) {
+      Place* parent = p->parent;
+      drop(*p);
+      p = parent;
+    }
   }
 
   Place* find(const Place* parent, Tokens tokens) const {
@@ -118,8 +172,8 @@ struct PrefixTree::Impl {
     return best;
   }
 
-  // The node with these tokens, or one that begins with them; made of the block if there is none.
-  Place* put(Place* parent, Tokens tokens, BlockId block) {
+  // The node with these tokens, or one that begins with them; made of the blocks if there is none.
+  Place* put(Place* parent, Tokens tokens, const std::array<BlockId, kMaxGroups>& blocks) {
     const auto after = nodes.lower_bound(Place::Key{parent, tokens});
     if (after != nodes.end() && (*after)->parent == parent &&
         common((*after)->text(), tokens) == static_cast<int64_t>(tokens.size()))
@@ -128,9 +182,10 @@ struct PrefixTree::Impl {
     std::copy(tokens.begin(), tokens.end(), made->tokens.begin());
     made->n_tokens = static_cast<uint8_t>(tokens.size());
     made->parent = parent;
-    made->block = block;
+    made->blocks = blocks;
     Place* p = made.get();
-    pool.retain(block);
+    for (size_t g = 0; g < groups.size(); ++g)
+      if (blocks[g] != kNoBlock) groups[g].pool->retain(blocks[g]);
     // What it begins with stands right before it.
     Place* shorter = nullptr;
     if (after != nodes.begin()) {
@@ -138,11 +193,39 @@ struct PrefixTree::Impl {
       if (before->parent == parent && common(before->text(), tokens) == before->n_tokens) shorter = before;
     }
     nodes.insert(after, std::move(made));
-    if (parent != nullptr && parent->n_children++ == 0) leaves.erase(parent);
-    leaves.insert(p);
-    ++n_unused;
+    if (parent != nullptr) {
+      unlist(*parent);
+      ++parent->n_children;
+      list(*parent);
+    }
+    list(*p);
     if (shorter != nullptr) drop(*shorter);
     return p;
+  }
+
+  // Its block of the group with a window, where it has none; and whether the block is to stay.
+  void give_window(Place& p, BlockId block, bool is_point) {
+    if (windowed < 0) return;
+    unlist(p);
+    if (!has_window(p) && block != kNoBlock) {
+      groups[static_cast<size_t>(windowed)].pool->retain(block);
+      window_block(p) = block;
+    }
+    if (has_window(p)) p.is_point |= is_point;
+    list(p);
+  }
+
+  // The first block that is needed to go on from n tokens.
+  int64_t first_needed(int64_t n) const {
+    const int64_t position = n - groups[static_cast<size_t>(windowed)].window + 1;
+    return std::max<int64_t>(position, 0) / kTokens;
+  }
+
+  // Whether the window before one of the points reaches the block.
+  bool at_point(std::span<const int64_t> points, int64_t block) const {
+    return windowed >= 0 && std::any_of(points.begin(), points.end(), [&](int64_t n) {
+             return block * kTokens < n && block >= first_needed(n - 1);
+           });
   }
 };
 
@@ -150,98 +233,178 @@ struct PrefixTree::Impl {
 
 PrefixTree::Path::Path(Path&& other) noexcept
     : tree_(std::exchange(other.tree_, nullptr)),
-      place_(std::exchange(other.place_, nullptr)),
-      n_blocks_(std::exchange(other.n_blocks_, 0)) {}
+      places_(std::exchange(other.places_, {})),
+      first_in_window_(std::exchange(other.first_in_window_, 0)) {}
 
 PrefixTree::Path& PrefixTree::Path::operator=(Path&& other) noexcept {
   if (this == &other) return *this;
   back_to(0);
   tree_ = std::exchange(other.tree_, nullptr);
-  place_ = std::exchange(other.place_, nullptr);
-  n_blocks_ = std::exchange(other.n_blocks_, 0);
+  places_ = std::exchange(other.places_, {});
+  first_in_window_ = std::exchange(other.first_in_window_, 0);
   return *this;
 }
 
 void PrefixTree::Path::back_to(int64_t n_blocks, Clock::time_point now) {
-  for (; n_blocks_ > std::max<int64_t>(n_blocks, 0); --n_blocks_) {
-    Place* left = place_;
-    place_ = left->parent;
-    tree_->leave(*left, now);
+  while (this->n_blocks() > std::max<int64_t>(n_blocks, 0)) {
+    Place* left = place();
+    places_.pop_back();
+    tree_->leave(*left, this->n_blocks() >= first_in_window_, true, now);
   }
+  first_in_window_ = std::min(first_in_window_, this->n_blocks());
+}
+
+void PrefixTree::Path::look_back_to(int64_t position, Clock::time_point now) {
+  const int64_t first = std::min(position / kTokens, n_blocks());
+  for (; first_in_window_ < first; ++first_in_window_)
+    tree_->leave(*places_[static_cast<size_t>(first_in_window_)], true, false, now);
 }
 
 // ---- the tree
 
-PrefixTree::PrefixTree(BlockPool& pool) : impl_(new Impl{pool, {}, {}, 0, 0}) {}
+PrefixTree::PrefixTree(std::vector<Group> groups) : impl_(new Impl(std::move(groups))) {}
 
 PrefixTree::~PrefixTree() {
-  for (const auto& node : impl_->nodes) impl_->pool.release(node->block);
+  for (const auto& node : impl_->nodes)
+    for (size_t g = 0; g < impl_->groups.size(); ++g)
+      if (node->blocks[g] != kNoBlock) impl_->groups[g].pool->release(node->blocks[g]);
 }
 
 int64_t PrefixTree::adopt(Text text, int64_t most) {
   Path& path = text.path;
   most = std::min(most, static_cast<int64_t>(text.tokens.size()));
-  int64_t n = text.n_stored;
   const auto at = [&](int64_t begin, int64_t count) {
     return text.tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(count));
   };
-  for (int64_t begin = path.n_blocks_ * kTokens; begin + kTokens <= most; begin += kTokens) {
-    Place* next = impl_->find(path.place_, at(begin, kTokens));
+  // As far as the tokens go: whole blocks, and the beginning of one.
+  const int64_t n_before = path.n_blocks();
+  std::vector<Place*> found;
+  Place* last = path.place();
+  int64_t end = n_before * kTokens;
+  for (; end + kTokens <= most; end += kTokens) {
+    Place* next = impl_->find(last, at(end, kTokens));
     if (next == nullptr) break;
-    text.table.share(path.n_blocks_, next->block);
-    impl_->enter(*next);
-    path.place_ = next;
-    ++path.n_blocks_;
-    n = std::max(n, begin + kTokens);
+    found.push_back(last = next);
   }
-  const int64_t begin = path.n_blocks_ * kTokens;
-  if (begin >= most) return n;
-  const auto [next, in_common] = impl_->nearest(path.place_, at(begin, std::min(most - begin, kTokens)));
-  if (begin + in_common > n) {
-    text.table.share(path.n_blocks_, next->block);
-    n = begin + in_common;
+  if (end < most) {
+    const auto [next, in_common] = impl_->nearest(last, at(end, std::min(most - end, kTokens)));
+    if (in_common > 0) {
+      found.push_back(next);
+      end += in_common;
+    }
+  }
+  if (end <= text.n_stored) return text.n_stored;
+
+  // As far as the windows are there.
+  int64_t n = end, first = 0;
+  if (impl_->windowed >= 0) {
+    const auto has_window = [&](int64_t k) {
+      return impl_->has_window(
+          *(k < n_before ? path.places_[static_cast<size_t>(k)] : found[static_cast<size_t>(k - n_before)]));
+    };
+    n = text.n_stored;
+    const int64_t n_all = n_before + static_cast<int64_t>(found.size());
+    // From here on all up to k have it.
+    int64_t run = impl_->first_needed(n_before * kTokens);
+    for (int64_t k = run; k < n_all; ++k) {
+      if (!has_window(k)) run = k + 1;
+      const int64_t here = std::min((k + 1) * kTokens, end), needed = impl_->first_needed(here);
+      if (here <= text.n_stored || run > needed) continue;
+      n = here;
+      first = std::max(run, std::min(needed, k) - 1);
+    }
+    if (n == text.n_stored) return n;
+    first = std::max(first, path.first_in_window_);
+    found.resize(static_cast<size_t>((n - 1) / kTokens + 1 - n_before));
+    path.look_back_to(first * kTokens);
+    path.first_in_window_ = first;
+    text.tables[static_cast<size_t>(impl_->windowed)].begin_at(first);
+  }
+  for (size_t i = 0; i < found.size(); ++i) {
+    Place& p = *found[i];
+    const int64_t block = n_before + static_cast<int64_t>(i);
+    for (size_t g = 0; g < impl_->groups.size(); ++g)
+      if (static_cast<int>(g) != impl_->windowed || block >= first) text.tables[g].share(block, p.blocks[g]);
+    if ((block + 1) * kTokens > n) break;  // the last one is not whole
+    impl_->enter(p, block >= first);
+    impl_->give_window(p, kNoBlock, impl_->at_point(text.points, block));
+    path.places_.push_back(&p);
   }
   return n;
 }
 
 void PrefixTree::publish(Text text) {
   Path& path = text.path;
-  for (int64_t begin = path.n_blocks_ * kTokens; begin + kTokens <= text.n_stored; begin += kTokens) {
-    const auto own = text.table.ids()[static_cast<size_t>(path.n_blocks_)];
+  for (int64_t block = path.n_blocks(); (block + 1) * kTokens <= text.n_stored; ++block) {
+    const auto own = own_blocks(text, block);
     Place* next = impl_->put(
-        path.place_, text.tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(kTokens)), own);
-    impl_->enter(*next);
-    if (next->block != own) text.table.share(path.n_blocks_, next->block);
-    path.place_ = next;
-    ++path.n_blocks_;
+        path.place(), text.tokens.subspan(static_cast<size_t>(block * kTokens), static_cast<size_t>(kTokens)),
+        own);
+    impl_->enter(*next, true);
+    impl_->give_window(*next, impl_->windowed < 0 ? kNoBlock : own[static_cast<size_t>(impl_->windowed)],
+                       impl_->at_point(text.points, block));
+    for (size_t g = 0; g < own.size(); ++g)
+      if (own[g] != next->blocks[g]) text.tables[g].share(block, next->blocks[g]);
+    path.places_.push_back(next);
   }
 }
 
 void PrefixTree::publish_all(Text text, Clock::time_point now) {
   publish(text);
-  const int64_t n_full = text.path.n_blocks_, begin = n_full * kTokens;
+  // Its end is a point from which to go on.
+  for (int64_t i = text.path.first_in_window_; i < text.path.n_blocks(); ++i)
+    impl_->give_window(*text.path.places_[static_cast<size_t>(i)], kNoBlock, true);
+  const int64_t n_full = text.path.n_blocks(), begin = n_full * kTokens;
   if (begin >= text.n_stored) return;
   Place* last =
-      impl_->put(text.path.place_,
+      impl_->put(text.path.place(),
                  text.tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(text.n_stored - begin)),
-                 text.table.ids()[static_cast<size_t>(n_full)]);
+                 own_blocks(text, n_full));
+  impl_->give_window(*last, kNoBlock, true);
   impl_->touch(*last, now);
 }
 
+std::array<BlockId, kMaxGroups> PrefixTree::own_blocks(const Text& text, int64_t block) {
+  std::array<BlockId, kMaxGroups> own;
+  own.fill(kNoBlock);
+  for (size_t g = 0; g < text.path.tree_->groups.size(); ++g)
+    own[g] = text.tables[g].ids()[static_cast<size_t>(block)];
+  return own;
+}
+
 int64_t PrefixTree::n_nodes() const { return static_cast<int64_t>(impl_->nodes.size()); }
-int64_t PrefixTree::n_unused() const { return impl_->n_unused; }
+int64_t PrefixTree::n_unused(size_t group) const {
+  return static_cast<int>(group) == impl_->windowed ? impl_->n_unused_windows : impl_->n_unused;
+}
 uint64_t PrefixTree::n_evicted() const { return impl_->n_evicted; }
 
 bool PrefixTree::evict_oldest() {
-  if (impl_->leaves.empty()) return false;
-  impl_->drop(**impl_->leaves.begin());
-  ++impl_->n_evicted;
+  Impl& t = *impl_;
+  if (t.leaves.empty() && t.windows.empty()) return false;
+  ++t.n_evicted;
+  // Of equal age the end of a text goes before what is further in front.
+  if (t.windows.empty() ||
+      (!t.leaves.empty() && (*t.leaves.begin())->last_used <= (*t.windows.begin())->last_used)) {
+    Place* leaf = *t.leaves.begin();
+    Place* parent = leaf->parent;
+    t.drop(*leaf);
+    t.drop_if_empty(parent);
+    return true;
+  }
+  Place& p = **t.windows.begin();
+  t.unlist(p);
+  t.release_window(p);
+  t.list(p);
+  t.drop_if_empty(&p);
   return true;
 }
 
 std::optional<PrefixTree::Clock::time_point> PrefixTree::oldest_use() const {
-  if (impl_->leaves.empty()) return std::nullopt;
-  return (*impl_->leaves.begin())->last_used;
+  std::optional<Clock::time_point> oldest;
+  for (const auto* list : {&impl_->leaves, &impl_->windows})
+    if (!list->empty() && (!oldest || (*list->begin())->last_used < *oldest))
+      oldest = (*list->begin())->last_used;
+  return oldest;
 }
 
 }  // namespace quipu::kv

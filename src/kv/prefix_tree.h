@@ -16,19 +16,28 @@
 // others can go, least recently used first, leaves before what they hang from. A sequence's table holds
 // references of its own, so a block lives as long as anybody has it.
 //
+// Layers with a window (a group with one, see layout.h) need only the blocks that it reaches, so most nodes
+// have no block of that group: a text can be gone on from where all blocks are there that its window reaches
+// back to. That is so behind every running sequence, and at the points that a text names: the windows before
+// them stay when the sequence has moved on, and count as cached; so does the one at the end of a text. When
+// memory is short they can go without their nodes.
+//
 // Everything costs O(log nodes) per block; nothing walks the whole tree, and nothing recurses.
 //
 // Threads: as BlockPool.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "kv/block_pool.h"
 #include "kv/block_table.h"
+#include "kv/layout.h"
 
 namespace quipu::kv {
 
@@ -39,8 +48,13 @@ class PrefixTree {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // The pool outlives the tree; the tree outlives every path.
-  explicit PrefixTree(BlockPool& pool);
+  // A group of layers: where its blocks are, and how many tokens each query sees; 0: all.
+  struct Group {
+    BlockPool* pool;
+    int64_t window;
+  };
+  // One group, or one without and one with a window. Pools outlive the tree; the tree outlives every path.
+  explicit PrefixTree(std::vector<Group> groups);
   ~PrefixTree();
   PrefixTree(const PrefixTree&) = delete;
   PrefixTree& operator=(const PrefixTree&) = delete;
@@ -54,27 +68,32 @@ class PrefixTree {
     Path& operator=(Path&& other) noexcept;
 
     bool in_tree() const { return tree_ != nullptr; }
-    int64_t n_blocks() const { return n_blocks_; }  // that are the tree's, from the first on
-    bool same_as(const Path& other) const {         // the same tokens so far
-      return tree_ == other.tree_ && place_ == other.place_;
+    // That are the tree's, from the first on.
+    int64_t n_blocks() const { return static_cast<int64_t>(places_.size()); }
+    bool same_as(const Path& other) const {  // the same tokens so far
+      return tree_ == other.tree_ && place() == other.place();
     }
     // Gives up what comes after; from now on that has not been used.
     void back_to(int64_t n_blocks, Clock::time_point now = Clock::now());
+    // Windows reach back to this position at most from now on: call it before the tables drop what is before.
+    void look_back_to(int64_t position, Clock::time_point now = Clock::now());
 
    private:
     friend class PrefixTree;
+    Place* place() const { return places_.empty() ? nullptr : places_.back(); }  // null: the beginning
     Impl* tree_ = nullptr;
-    Place* place_ = nullptr;  // null: the beginning
-    int64_t n_blocks_ = 0;
+    std::vector<Place*> places_;
+    int64_t first_in_window_ = 0;  // of places_
   };
 
-  // A text whose first n_stored tokens have K and V in `table`, and whose first path.n_blocks() blocks are
+  // A text whose first n_stored tokens have K and V in its tables, and whose first path.n_blocks() blocks are
   // the tree's: never more than n_stored fill.
   struct Text {
     std::span<const int32_t> tokens;
     int64_t n_stored;
-    BlockTable& table;
+    std::span<BlockTable> tables;  // of each group
     Path& path;
+    std::span<const int64_t> points = {};  // numbers of tokens from which it is to be possible to go on
   };
 
   // Takes over from the tree what goes further than the text's own blocks do, `most` tokens in all at most;
@@ -90,14 +109,15 @@ class PrefixTree {
   void publish_all(Text text, Clock::time_point now = Clock::now());
 
   int64_t n_nodes() const;
-  int64_t n_unused() const;  // on no path: these could all go
+  int64_t n_unused(size_t group = 0) const;  // blocks that no path needs: these could all go
   uint64_t n_evicted() const;
 
-  // Drops the unused node that was used longest ago; false: there is none.
+  // Drops the unused blocks that were used longest ago, of a node or of its window; false: there are none.
   bool evict_oldest();
   std::optional<Clock::time_point> oldest_use() const;  // of what could go next
 
  private:
+  static std::array<BlockId, kMaxGroups> own_blocks(const Text& text, int64_t block);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -22,7 +22,7 @@ Clock::time_point at(int seconds) { return Clock::time_point(std::chrono::second
 struct Sequence {
   Sequence(BlockPool& its_pool, PrefixTree& tree) : pool(its_pool), table(its_pool), path(tree) {}
 
-  PrefixTree::Text text() { return {tokens, n_stored, table, path}; }
+  PrefixTree::Text text() { return {tokens, n_stored, {&table, 1}, path}; }
 
   static uint64_t hash(const Tokens& t, int64_t n) {
     uint64_t h = 1469598103934665603u;
@@ -87,7 +87,7 @@ class PrefixTreeTest : public testing::Test {
 
   memory::Ledger ledger;
   std::unique_ptr<BlockPool> pool = std::move(*BlockPool::create(4096, 4000, ledger));
-  PrefixTree tree{*pool};
+  PrefixTree tree{{{pool.get(), 0}}};
 };
 
 TEST_F(PrefixTreeTest, FindsWhatIsThere) {
@@ -177,7 +177,7 @@ TEST_F(PrefixTreeTest, TheLeastRecentlyUsedGoesFirst) {
 
 TEST_F(PrefixTreeTest, DeepAndWide) {
   auto large = std::move(*BlockPool::create(4096, 60000, ledger));
-  PrefixTree deep(*large);
+  PrefixTree deep({{large.get(), 0}});
   {
     Sequence s(*large, deep);
     s.tokens.assign(32 * 20000, 7);

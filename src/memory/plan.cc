@@ -31,12 +31,28 @@ uint64_t block_bytes(const KvGroup& g, const RuntimeOptions& o) {
   return std::min(checked_round_up<uint64_t>(bytes, 4096).value_or(kHuge), kHuge);
 }
 
+uint64_t blocks_for(int64_t n_tokens) {
+  const int64_t n = std::max<int64_t>(n_tokens, 0);
+  return static_cast<uint64_t>(n / kBlockTokens + (n % kBlockTokens != 0));
+}
+
 // Blocks a sequence of n tokens holds in a group: a windowed one keeps its window and the block it is
 // writing.
 uint64_t blocks(const KvGroup& g, int64_t n_tokens) {
   const int64_t most = g.window > 0 ? checked_add(g.window, kBlockTokens).value_or(n_tokens) : n_tokens;
-  const int64_t kept = std::max<int64_t>(std::min(n_tokens, most), 0);
-  return static_cast<uint64_t>(kept / kBlockTokens + (kept % kBlockTokens != 0));
+  return blocks_for(std::min(n_tokens, most));
+}
+
+// What a windowed group takes beyond that while the rows of a batch are written: none of them looks back
+// farther than its window, but the first and the last of them have different ones.
+uint64_t batch_bytes(const ModelShape& shape, const RuntimeOptions& o) {
+  uint64_t sum = 0;
+  for (const KvGroup& g : shape.groups) {
+    const uint64_t beyond = mul(o.n_parallel, blocks_for(o.n_ctx) - blocks(g, o.n_ctx));
+    const uint64_t rows = add(blocks_for(shape.max_rows), mul(o.n_parallel - 1, 1));
+    sum = add(sum, mul(std::min(beyond, rows), block_bytes(g, o)));
+  }
+  return sum;
 }
 
 uint64_t kv_bytes(const ModelShape& shape, const RuntimeOptions& o, int64_t n_tokens) {
@@ -73,14 +89,17 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
   MemoryPlan p;
   for (const KvGroup& g : shape.groups) p.kv_block_bytes = add(p.kv_block_bytes, block_bytes(g, o));
   p.kv_bytes_per_token = p.kv_block_bytes / kBlockTokens;
-  p.kv_ceiling = mul(o.n_parallel, kv_bytes(shape, o, o.n_ctx));
+  p.kv_ceiling = add(mul(o.n_parallel, kv_bytes(shape, o, o.n_ctx)), batch_bytes(shape, o));
 
+  const bool has_windows =
+      std::any_of(shape.groups.begin(), shape.groups.end(), [](const KvGroup& g) { return g.window > 0; });
   p.lines.push_back({Category::kWeights, shape.weights_bytes, "the model file, mapped read-only"});
   if (shape.projector_bytes != 0)
     p.lines.push_back({Category::kProjector, shape.projector_bytes, "the projector file, mapped read-only"});
-  p.lines.push_back({Category::kKv, kv_bytes(shape, o, o.tokens_in_use),
-                     fmt::format("{} tokens in use x {} B, by {} tokens", o.tokens_in_use,
-                                 p.kv_bytes_per_token, kBlockTokens)});
+  p.lines.push_back(
+      {Category::kKv, kv_bytes(shape, o, o.tokens_in_use),
+       fmt::format("{} tokens in use x {} B, by {} tokens{}", o.tokens_in_use, p.kv_bytes_per_token,
+                   kBlockTokens, has_windows ? "; windowed layers less" : "")});
   p.lines.push_back({Category::kWorkspace, shape.workspace_bytes,
                      fmt::format("prefill chunks of {} rows, {} threads; not the context", shape.max_rows,
                                  shape.n_threads)});

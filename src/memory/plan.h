@@ -57,7 +57,7 @@ struct MemoryPlan {
   std::vector<PlanLine> lines;
   uint64_t kv_block_bytes = 0;      // 32 tokens of one sequence, all groups
   uint64_t kv_bytes_per_token = 0;  // kv_block_bytes / 32
-  uint64_t kv_ceiling = 0;          // n_parallel sequences of n_ctx tokens
+  uint64_t kv_ceiling = 0;          // n_parallel sequences of n_ctx tokens, and what a batch takes on top
   uint64_t total() const;           // all lines
   uint64_t bytes(Category c) const;
 };

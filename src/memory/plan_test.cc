@@ -56,7 +56,19 @@ TEST(Plan, AWindowedGroupKeepsItsWindow) {
   ModelShape s = granite();
   s.groups[0].window = 512;
   const MemoryPlan p = plan(s, options(16384, 1));
-  EXPECT_EQ(p.kv_ceiling, (512u + 32) / 32 * p.kv_block_bytes);
+  EXPECT_EQ(p.kv_ceiling, ((512u + 32) / 32 + 256 / 32) * p.kv_block_bytes) << "and a batch of 256 rows";
+  EXPECT_EQ(plan(s, options(600, 1)).kv_ceiling, 19 * p.kv_block_bytes) << "never more than the context";
+  EXPECT_EQ(plan(s, options(16384, 4)).kv_ceiling, (4 * 17u + 11) * p.kv_block_bytes);
+  RuntimeOptions in_use = options(16384, 1);
+  for (const auto& [tokens, blocks] : {std::pair{544, 17u}, {545, 17u}, {5000, 17u}, {100, 4u}}) {
+    in_use.tokens_in_use = tokens;
+    EXPECT_EQ(plan(s, in_use).bytes(Category::kKv), blocks * p.kv_block_bytes);
+  }
+  s.groups.push_back(s.groups[0]);
+  s.groups[1].window = 0;
+  EXPECT_EQ(plan(s, options(16384, 1)).kv_ceiling, (17u + 8 + 512) * p.kv_block_bytes)
+      << "each group its own";
+  s.groups.pop_back();
   s.groups[0].window = INT64_MAX;
   EXPECT_EQ(plan(s, options(16384, 1)).kv_ceiling, 16384u / 32 * p.kv_block_bytes)
       << "longer than the context: no window";

@@ -39,6 +39,7 @@ Result<void> Decoder::bind(const gguf::File& file) {
   QUIPU_ASSIGN(rope_factors_, b.optional_vector("rope_freqs.weight", h_.n_rot / 2));
   layers_.resize(static_cast<size_t>(h_.n_layers));
   for (int64_t i = 0; i < h_.n_layers; ++i) QUIPU_TRY(bind_layer(b, i, layers_[static_cast<size_t>(i)]));
+  group_layers();
   header_only_ = b.data_missing();
   return b.check_unused(h_.n_layers);
 }
@@ -47,6 +48,9 @@ Result<void> Decoder::bind_layer(Binder& b, int64_t index, Layer& l) {
   const std::string p = fmt::format("blk.{}.", index);
   const int64_t n_q = h_.n_heads * h_.head_dim_k, n_k = h_.n_kv_heads * h_.head_dim_k,
                 n_v = h_.n_kv_heads * h_.head_dim_v;
+  if (b.has(p + "attn_sinks.weight"))
+    return error(Code::kUnsupported, "attention sinks (tensor '{}attn_sinks.weight') are not supported yet",
+                 p);
   QUIPU_ASSIGN(l.attn_norm, b.vector(p + "attn_norm.weight", h_.n_embd));
   if (b.has(p + "attn_qkv.weight")) {  // one matrix for all three, in this order
     QUIPU_ASSIGN(const kernels::Weights qkv, b.matrix(p + "attn_qkv.weight", h_.n_embd, n_q + n_k + n_v));
@@ -84,17 +88,33 @@ Result<void> Decoder::bind_layer(Binder& b, int64_t index, Layer& l) {
   return {};
 }
 
-kv::KvLayout Decoder::kv_layout(KvTypes types) const {
-  return kv::KvLayout({.n_layers = static_cast<int>(h_.n_layers),
-                       .n_kv_heads = static_cast<int>(h_.n_kv_heads),
-                       .head_dim_k = static_cast<int>(h_.head_dim_k),
-                       .head_dim_v = static_cast<int>(h_.head_dim_v),
-                       .type_k = types.k,
-                       .type_v = types.v});
+// First those that see everything, then those with a window.
+void Decoder::group_layers() {
+  slots_.resize(layers_.size());
+  for (const bool windowed : {false, true}) {
+    int n = 0;
+    for (size_t i = 0; i < slots_.size(); ++i)
+      if (h_.windowed[i] == windowed) slots_[i] = {static_cast<int>(groups_.size()), n++};
+    if (n > 0) groups_.push_back({n, windowed ? h_.window : 0});
+  }
 }
 
-kernels::AttentionShape Decoder::attention_shape(const kv::KvLayout& layout, int layer) const {
-  kernels::AttentionShape s = layout.layer_shape(layer);
+std::vector<kv::KvLayout> Decoder::kv_layouts(KvTypes types) const {
+  std::vector<kv::KvLayout> layouts;
+  for (const Group& g : groups_)
+    layouts.emplace_back(kv::GroupShape{.n_layers = g.n_layers,
+                                        .n_kv_heads = static_cast<int>(h_.n_kv_heads),
+                                        .head_dim_k = static_cast<int>(h_.head_dim_k),
+                                        .head_dim_v = static_cast<int>(h_.head_dim_v),
+                                        .type_k = types.k,
+                                        .type_v = types.v,
+                                        .window = g.window});
+  return layouts;
+}
+
+kernels::AttentionShape Decoder::attention_shape(std::span<const kv::KvLayout> layouts, int layer) const {
+  const Slot slot = slots_[static_cast<size_t>(layer)];
+  kernels::AttentionShape s = layouts[static_cast<size_t>(slot.group)].layer_shape(slot.layer);
   s.n_heads = static_cast<int>(h_.n_heads);
   return s;
 }
@@ -109,13 +129,13 @@ void Decoder::note_activations(bool (&uses)[3]) const {
 }
 
 memory::ModelShape Decoder::shape(int n_threads) const {
-  const kv::KvLayout layout = kv_layout({});
+  const std::vector<kv::KvLayout> layouts = kv_layouts({});
   memory::ModelShape s;
   s.weights_bytes = file_bytes_;
   Buffers counted;
   note_activations(counted.uses);
   size_t bytes = 0;
-  counted.lay_out(h_, attention_shape(layout, 0), n_threads, [&](size_t n) -> std::byte* {
+  counted.lay_out(h_, attention_shape(layouts, 0), n_threads, [&](size_t n) -> std::byte* {
     bytes = round_up(bytes, memory::kArenaAlignment) + n;
     return nullptr;
   });
@@ -125,10 +145,12 @@ memory::ModelShape Decoder::shape(int n_threads) const {
   s.n_vocab = h_.n_vocab;
   s.n_embd = h_.n_embd;
   s.n_ctx_train = h_.n_ctx_train;
-  s.groups.push_back({.n_layers = h_.n_layers,
-                      .n_kv_heads = h_.n_kv_heads,
-                      .head_dim_k = layout.padded_k(),
-                      .head_dim_v = layout.padded_v()});
+  for (const kv::KvLayout& l : layouts)
+    s.groups.push_back({.n_layers = l.shape().n_layers,
+                        .n_kv_heads = h_.n_kv_heads,
+                        .head_dim_k = l.padded_k(),
+                        .head_dim_v = l.padded_v(),
+                        .window = l.shape().window});
   return s;
 }
 
@@ -136,7 +158,7 @@ Result<std::unique_ptr<Workspace>> Decoder::make_workspace(memory::Arena& arena,
   auto buffers = std::make_unique<Buffers>();
   note_activations(buffers->uses);
   bool short_of = false;
-  buffers->lay_out(h_, attention_shape(kv_layout({}), 0), n_threads, [&](size_t n) {
+  buffers->lay_out(h_, attention_shape(kv_layouts({}), 0), n_threads, [&](size_t n) {
     std::byte* p = arena.take(n);
     short_of |= p == nullptr;
     return p;

@@ -21,7 +21,7 @@ class Decoder final : public Model {
   int64_t n_ctx_train() const override { return h_.n_ctx_train; }
   int64_t n_embd() const override { return h_.n_embd; }
   memory::ModelShape shape(int n_threads) const override;
-  kv::KvLayout kv_layout(KvTypes types) const override;
+  std::vector<kv::KvLayout> kv_layouts(KvTypes types) const override;
   Result<std::unique_ptr<Workspace>> make_workspace(memory::Arena& arena, int n_threads) const override;
   Result<void> forward(const Pass& pass, const Batch& batch, float* logits) const override;
 
@@ -34,12 +34,18 @@ class Decoder final : public Model {
     FloatVector q_bias, k_bias, v_bias, attn_out_bias, gate_bias, up_bias, down_bias;
   };
   class Run;  // one forward pass
+  // Where a layer's K and V are: its group, and which of the group's layers it is.
+  struct Slot {
+    int group;
+    int layer;
+  };
 
   Decoder() = default;
   Result<void> bind(const gguf::File& file);
   Result<void> bind_layer(Binder& b, int64_t index, Layer& layer);
   void note_activations(bool (&uses)[3]) const;
-  kernels::AttentionShape attention_shape(const kv::KvLayout& layout, int layer) const;
+  void group_layers();
+  kernels::AttentionShape attention_shape(std::span<const kv::KvLayout> layouts, int layer) const;
 
   HParams h_;
   uint64_t file_bytes_ = 0;
@@ -47,6 +53,12 @@ class Decoder final : public Model {
   kernels::Weights embedding_, output_;
   FloatVector output_norm_, rope_factors_;
   std::vector<Layer> layers_;
+  struct Group {
+    int n_layers;
+    int64_t window;
+  };
+  std::vector<Group> groups_;
+  std::vector<Slot> slots_;  // [layer]
 };
 
 }  // namespace quipu

@@ -23,7 +23,7 @@ class Decoder::Run {
     embed();
     rope_tables();
     for (int i = 0; i < static_cast<int>(m_.layers_.size()); ++i) {
-      attention_block(m_.layers_[static_cast<size_t>(i)], m_.attention_shape(pass_.layout, i));
+      attention_block(m_.layers_[static_cast<size_t>(i)], i);
       feed_forward_block(m_.layers_[static_cast<size_t>(i)]);
     }
     add_up_hidden();
@@ -108,7 +108,10 @@ class Decoder::Run {
       std::memmove(row + head * dim, row + head * padded, static_cast<size_t>(dim) * sizeof(float));
   }
 
-  void attention_block(const Layer& l, const kernels::AttentionShape& shape) {
+  void attention_block(const Layer& l, int index) {
+    const kernels::AttentionShape shape = m_.attention_shape(pass_.layouts, index);
+    const auto group = static_cast<size_t>(m_.slots_[static_cast<size_t>(index)].group);
+    const bool rotated = h_.use_rope && h_.rotated[static_cast<size_t>(index)];
     norm(l.attn_norm);
     const std::array<kernels::Product, 3> qkv = {
         {{l.q, b_.q, b_.q_stride}, {l.k, b_.k, b_.k_stride}, {l.v, b_.v, b_.v_stride}}};
@@ -125,7 +128,7 @@ class Decoder::Run {
       spread_heads(q, h_.n_heads, h_.head_dim_k, shape.head_dim_k);
       spread_heads(k, h_.n_kv_heads, h_.head_dim_k, shape.head_dim_k);
       spread_heads(b_.v + r * b_.v_stride, h_.n_kv_heads, h_.head_dim_v, shape.head_dim_v);
-      if (h_.use_rope) {
+      if (rotated) {
         const float *c = b_.cos + r * pairs, *s = b_.sin + r * pairs;
         kernels::rope_neighbours(q, static_cast<int>(h_.n_heads), shape.head_dim_k, static_cast<int>(pairs),
                                  c, s);
@@ -146,7 +149,7 @@ class Decoder::Run {
       const size_t n = std::min(seqs.size(), batch_.sequences.size() - first);
       for (size_t i = 0; i < n; ++i) {
         const BatchSequence& s = batch_.sequences[first + i];
-        seqs[i] = {s.row0, s.n_rows, s.position0, s.blocks};
+        seqs[i] = {s.row0, s.n_rows, s.position0, s.blocks[group]};
         kernels::store_kv(pool_, shape, seqs[i], b_.k + s.row0 * b_.k_stride, b_.k_stride,
                           b_.v + s.row0 * b_.v_stride, b_.v_stride);
       }
@@ -248,6 +251,9 @@ Result<void> Decoder::forward(const Pass& pass, const Batch& batch, float* logit
   for (int32_t t : batch.tokens)
     if (t < 0 || t >= h_.n_vocab)
       return error(Code::kInvalidArgument, "token {} is not in the vocabulary of {}", t, h_.n_vocab);
+  if (pass.layouts.size() != groups_.size())
+    return error(Code::kInternal, "layouts of {} groups; the model has {}", pass.layouts.size(),
+                 groups_.size());
   Run(*this, pass, batch).run(logits);
   return {};
 }

@@ -156,6 +156,56 @@ void expect_same_bits(const std::vector<float>& a, const std::vector<float>& b) 
   EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0);
 }
 
+// Windows smaller and larger than the text, beside blocks of 32 and parts of 1,024, in some layers, all or
+// none.
+TEST(Decoder, LayersWithAWindow) {
+  const std::vector<std::vector<int32_t>> patterns = {{1, 1, 0}, {0, 1, 0}, {1, 1, 1}, {0, 0, 0}};
+  for (const uint32_t window : {1u, 5u, 31u, 32u, 33u, 64u, 69u, 70u, 1000u})
+    for (const auto& pattern : patterns) {
+      TinyModel m{.arch = "granite_swa", .n_layers = 3};
+      m.keys = {{"attention.sliding_window", test::u32(window)},
+                {"attention.sliding_window_pattern", test::i32s(pattern)}};
+      SCOPED_TRACE(fmt::format("window {}, {}{}{}", window, pattern[0], pattern[1], pattern[2]));
+      NaiveDecoder naive{.m = m, .n_rot = 8, .window = window};
+      naive.windowed.assign(pattern.begin(), pattern.end());
+      expect_near(naive);
+      if (window != 33) continue;
+      expect_near(naive, 300);
+      m.keys["attention.rope_pattern"] = test::i32s({0, 1, 0});
+      naive.rotated = {false, true, false};
+      expect_near(naive);
+    }
+  TinyModel m{.arch = "granite_swa"};
+  m.keys = {{"attention.sliding_window", test::u32(1100)},
+            {"attention.sliding_window_pattern", test::i32s({1, 0})}};
+  expect_near({.m = m, .n_rot = 8, .window = 1100, .windowed = {true, false}}, 1200);
+}
+
+TEST(Decoder, GroupsOfLayers) {
+  TinyModel m{.arch = "granite_swa", .n_layers = 3};
+  const auto shape_of = [&](std::vector<int32_t> pattern) {
+    m.keys = {{"attention.sliding_window", test::u32(40)},
+              {"attention.sliding_window_pattern", test::i32s(std::move(pattern))}};
+    const gguf::test::TemporaryFolder folder;
+    const std::vector<std::byte> bytes = m.bytes();
+    auto file =
+        gguf::File::open(folder.write("m.gguf", {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+    std::string text;
+    const auto model = load_model(**file);
+    if (!model) return model.error().message;
+    const auto groups = (*model)->shape(1).groups;
+    EXPECT_EQ(groups.size(), (*model)->kv_layouts({}).size());
+    for (const auto& g : groups) text += fmt::format("{} of {} ", g.n_layers, g.window);
+    return text;
+  };
+  EXPECT_EQ(shape_of({1, 1, 0}), "1 of 0 2 of 40 ");
+  EXPECT_EQ(shape_of({0, 0, 0}), "3 of 0 ");
+  EXPECT_EQ(shape_of({1, 1, 1}), "3 of 40 ");
+  EXPECT_NE(shape_of({1, 1}).find("must have one flag for each of the 3 layers"), std::string::npos);
+  m.change_tensors = [](std::vector<TinyTensor>& t) { t.push_back({"blk.1.attn_sinks.weight", {4}}); };
+  EXPECT_NE(shape_of({1, 1, 0}).find("attention sinks"), std::string::npos);
+}
+
 TEST(Decoder, FusedQkvIsTheSame) {
   for (const TensorType type : {TensorType::kF32, TensorType::kQ8_0}) {
     const TinyModel separate{.type = type, .bias = true};

@@ -24,8 +24,8 @@ struct Harness {
     arena = std::move(*memory::Arena::create(model->shape(n_threads).workspace_bytes,
                                              memory::Category::kWorkspace, ledger));
     workspace = std::move(*model->make_workspace(arena, n_threads));
-    layout.emplace(model->kv_layout({kernels::KvType::kF32, kernels::KvType::kF32}));
-    blocks = std::move(*kv::BlockPool::create(layout->block_bytes(), 200, ledger));
+    layouts = model->kv_layouts({kernels::KvType::kF32, kernels::KvType::kF32});
+    blocks = std::move(*kv::BlockPool::create(layouts[0].block_bytes(), 200, ledger));
   }
 
   // The sum over all tokens, in passes of `chunk` rows, beside another sequence that wants a logit.
@@ -42,14 +42,14 @@ struct Harness {
       std::vector<int32_t> outputs;
       if (company) {
         rows.insert(rows.begin(), {3, 4});
-        sequences.push_back({0, 2, others, other.blocks().data()});
+        sequences.push_back({0, 2, others, {other.blocks().data()}});
         outputs.push_back(1);
         others += 2;
       }
       const int64_t row0 = company ? 2 : 0;
-      sequences.push_back({row0, n, at, table.blocks().data()});
+      sequences.push_back({row0, n, at, {table.blocks().data()}});
       const HiddenSum wanted{row0, n, out.data()};
-      const Model::Pass pass{*pool, *workspace, *layout, exact};
+      const Model::Pass pass{*pool, *workspace, layouts, exact};
       const Batch batch{rows, sequences, outputs, std::span(&wanted, 1)};
       EXPECT_TRUE(model->forward(pass, batch, logits.data()));
     }
@@ -63,7 +63,7 @@ struct Harness {
   std::unique_ptr<ThreadPool> pool;
   memory::Arena arena;
   std::unique_ptr<Workspace> workspace;
-  std::optional<kv::KvLayout> layout;
+  std::vector<kv::KvLayout> layouts;
   std::unique_ptr<kv::BlockPool> blocks;
 };
 

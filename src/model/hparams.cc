@@ -88,6 +88,28 @@ class Reader {
     return v->value_or(fallback);
   }
 
+  // One flag for each layer. Absent: `fallback` for all of them, or an error.
+  std::vector<bool> flags(std::string_view name, std::optional<bool> fallback, int64_t n_layers) {
+    const std::string k = key(name);
+    const gguf::Entry* e = file_.find(k);
+    std::vector<bool> all(static_cast<size_t>(n_layers), fallback.value_or(false));
+    if (e == nullptr) {
+      if (!fallback) fail(Error{Code::kCorrupt, "the file has no " + k, k});
+      return all;
+    }
+    std::optional<std::vector<bool>> given;
+    if (const auto* array = std::get_if<gguf::Array>(&e->value)) {
+      given = array->as_bools();
+      if (const auto ints = array->as_ints(); !given && ints) given.emplace(ints->begin(), ints->end());
+    }
+    if (!given || given->size() != all.size()) {
+      fail(Error{Code::kCorrupt, fmt::format("{} must have one flag for each of the {} layers", k, n_layers),
+                 k});
+      return all;
+    }
+    return *given;
+  }
+
   std::string string(std::string_view name, std::string_view fallback) {
     auto v = file_.string(key(name));
     if (!v) return fail(std::move(v).error()), std::string(fallback);
@@ -118,10 +140,11 @@ void read_rope(Reader& r, HParams& h) {
     r.fail(Error{Code::kCorrupt, fmt::format("{} {}", r.key(name), why), r.key(name)});
   };
   h.n_rot = r.integer("rope.dimension_count", h.head_dim_k, 0, kMaxDim);
-  const bool partial = h.arch == "granite" && h.n_rot < h.head_dim_k;  // the rest of a head passes unrotated
+  const bool granite = h.arch != "llama";
+  const bool partial = granite && h.n_rot < h.head_dim_k;  // the rest of a head passes unrotated
   if ((h.n_rot != h.head_dim_k && !partial) || h.n_rot % 2 != 0)
     bad("rope.dimension_count", fmt::format("is {}; it must be {} the head size {}, and even", h.n_rot,
-                                            h.arch == "granite" ? "at most" : "equal to", h.head_dim_k));
+                                            granite ? "at most" : "equal to", h.head_dim_k));
   h.rope_freq_base = r.number("rope.freq_base", 10000.0f);
   if (!(h.rope_freq_base > 0)) bad("rope.freq_base", "must be positive");
   const std::string type = r.string("rope.scaling.type", "linear");
@@ -195,7 +218,9 @@ Result<HParams> read_hparams(const gguf::File& file) {
 
   h.attention_scale = r.number("attention.scale", 0.0f);
   if (h.attention_scale == 0.0f) h.attention_scale = 1.0f / std::sqrt(static_cast<float>(h.head_dim_k));
-  if (h.arch == "granite") {
+  h.windowed.assign(static_cast<size_t>(h.n_layers), false);
+  h.rotated.assign(static_cast<size_t>(h.n_layers), true);
+  if (h.arch != "llama") {
     const auto scale = [&](std::string_view name) {
       const float v = r.number(name, 0.0f);
       return v == 0.0f ? 1.0f : v;
@@ -205,6 +230,11 @@ Result<HParams> read_hparams(const gguf::File& file) {
     h.logit_divisor = r.number("logit_scale", std::nullopt);
     if (h.logit_divisor == 0.0f) h.logit_divisor = 1.0f;
     h.use_rope = r.boolean("rope.scaling.finetuned", true);  // the family reuses this key as "use rope"
+  }
+  if (h.arch == "granite_swa") {
+    h.window = r.integer("attention.sliding_window", std::nullopt, 1, int64_t{1} << 40);
+    h.windowed = r.flags("attention.sliding_window_pattern", std::nullopt, h.n_layers);
+    h.rotated = r.flags("attention.rope_pattern", true, h.n_layers);
   }
   QUIPU_TRY(r.status());
   return h;

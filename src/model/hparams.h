@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "gguf/file.h"
@@ -23,6 +24,10 @@ struct HParams {
   int64_t n_vocab = 0;  // rows of token_embd
   float rms_eps = 0;
 
+  // Layers that see only the last `window` tokens, and that have the rotary embedding: [n_layers].
+  int64_t window = 0;  // 0: there are none
+  std::vector<bool> windowed, rotated;
+
   // Rotary embedding.
   bool use_rope = true;
   int64_t n_rot = 0;
@@ -41,7 +46,8 @@ struct HParams {
   float logit_divisor = 1.0f;
 };
 
-// Reads the parameters of a llama-like architecture ("llama", "granite"). The error names the key at fault.
+// Reads the parameters of a llama-like architecture ("llama", "granite", "granite_swa"). The error names the
+// key at fault.
 Result<HParams> read_hparams(const gguf::File& file);
 
 }  // namespace quipu

@@ -289,10 +289,10 @@ TEST(Load, HeaderAlone) {
       memory::Arena::create((*cut.model)->shape(1).workspace_bytes, memory::Category::kWorkspace, ledger);
   auto workspace = (*cut.model)->make_workspace(*arena, 1);
   ASSERT_TRUE(workspace);
-  const auto layout = (*cut.model)->kv_layout({});
+  const auto layouts = (*cut.model)->kv_layouts({});
   const int32_t token = 1;
   const auto done =
-      (*cut.model)->forward({**pool, **workspace, layout}, {std::span(&token, 1), {}, {}}, nullptr);
+      (*cut.model)->forward({**pool, **workspace, layouts}, {std::span(&token, 1), {}, {}}, nullptr);
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().message, "the model was opened without its weights");
 }

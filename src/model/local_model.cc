@@ -20,7 +20,7 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
   if (m->options_.n_ctx <= 0) m->options_.n_ctx = m->model_->n_ctx_train();
 
   const memory::ModelShape shape = m->model_->shape(n_threads);
-  m->layout_.emplace(m->model_->kv_layout(options.kv_types));
+  m->layouts_ = m->model_->kv_layouts(options.kv_types);
   memory::RuntimeOptions runtime;
   runtime.n_ctx = m->options_.n_ctx;
   runtime.n_parallel = options.n_sequences;
@@ -32,26 +32,35 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
   if (memory::fits(m->plan_, runtime, free) == memory::Fit::kNo)
     return error(Code::kOutOfMemory, "{}: {}\n{}", path, memory::refusal(m->plan_, runtime, free, {}),
                  memory::plan_lines(m->plan_, runtime));
-  // Unlike a server's, these sequences are going to be filled.
+  // Unlike a server's, these sequences are going to be filled, and keep what is behind a window.
   const uint64_t fixed = m->plan_.total() - m->plan_.bytes(memory::Category::kKv);
   const uint64_t room = free > fixed ? free - fixed : 0;
-  if (m->plan_.kv_ceiling > room) {
+  const uint64_t of_one = static_cast<uint64_t>(ceil_div<int64_t>(m->options_.n_ctx, kernels::kBlockTokens));
+  const uint64_t needed = checked_mul(checked_mul(of_one, m->plan_.kv_block_bytes).value_or(UINT64_MAX),
+                                      static_cast<uint64_t>(options.n_sequences))
+                              .value_or(UINT64_MAX);
+  if (needed > room) {
     const uint64_t fitting = room / std::max<uint64_t>(m->plan_.kv_block_bytes, 1) /
                              static_cast<uint64_t>(options.n_sequences) * kernels::kBlockTokens;
     return error(Code::kOutOfMemory,
                  "{} does not fit: {} tokens for each of {} sequences need a KV cache of {} beside {}, but "
                  "{} are free: {} "
                  "tokens fit\n{}",
-                 path, m->options_.n_ctx, options.n_sequences, format_bytes(m->plan_.kv_ceiling),
-                 format_bytes(fixed), format_bytes(free), fitting, memory::plan_lines(m->plan_, runtime));
+                 path, m->options_.n_ctx, options.n_sequences, format_bytes(needed), format_bytes(fixed),
+                 format_bytes(free), fitting, memory::plan_lines(m->plan_, runtime));
   }
 
   const auto blocks =
       checked_mul<int64_t>(ceil_div<int64_t>(m->options_.n_ctx, kernels::kBlockTokens), options.n_sequences);
   const auto n_blocks = blocks ? checked_cast<uint32_t>(*blocks) : std::nullopt;
   if (!n_blocks) return error(Code::kInvalidArgument, "num_ctx {} is too large", m->options_.n_ctx);
-  QUIPU_ASSIGN(m->blocks_, kv::BlockPool::create(m->layout_->block_bytes(), *n_blocks, m->ledger_));
-  for (int64_t i = 0; i < options.n_sequences; ++i) m->tables_.emplace_back(*m->blocks_);
+  for (const kv::KvLayout& layout : m->layouts_) {
+    QUIPU_ASSIGN(auto pool, kv::BlockPool::create(layout.block_bytes(), *n_blocks, m->ledger_));
+    m->blocks_.push_back(std::move(pool));
+  }
+  m->tables_.resize(static_cast<size_t>(options.n_sequences));
+  for (auto& tables : m->tables_)
+    for (const auto& pool : m->blocks_) tables.emplace_back(*pool);
   m->positions_.assign(static_cast<size_t>(options.n_sequences), 0);
 
   QUIPU_ASSIGN(m->workspace_arena_,
@@ -69,46 +78,57 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
 
 Result<void> LocalModel::forward(std::span<const int32_t> tokens, std::span<const BatchSequence> seqs,
                                  std::span<const int32_t> outputs) {
-  const Model::Pass pass{*pool_, *workspace_, *layout_, options_.exact_activations};
+  const Model::Pass pass{*pool_, *workspace_, layouts_, options_.exact_activations};
   return model_->forward(pass, {tokens, seqs, outputs}, logits_);
+}
+
+Result<void> LocalModel::reserve(size_t sequence, int64_t n_more) {
+  for (kv::BlockTable& table : tables_[sequence]) QUIPU_TRY(table.reserve(positions_[sequence] + n_more));
+  return {};
+}
+
+BatchSequence LocalModel::rows(size_t sequence, int64_t row0, int64_t n_rows) const {
+  BatchSequence s{row0, n_rows, positions_[sequence], {}};
+  for (size_t g = 0; g < layouts_.size(); ++g) s.blocks[g] = tables_[sequence][g].blocks().data();
+  return s;
 }
 
 Result<void> LocalModel::feed(std::span<const int32_t> tokens, int64_t first_output, const EachRow& each) {
   const auto n = static_cast<int64_t>(tokens.size());
-  QUIPU_TRY(tables_[0].reserve(positions_[0] + n));
+  QUIPU_TRY(reserve(0, n));
   const int64_t n_vocab = model_->n_vocab();
   for (int64_t at = 0; at < n;) {
-    int64_t rows = std::min(n - at, options_.chunk);
+    int64_t count = std::min(n - at, options_.chunk);
     // From the first wanted row on, no more rows at a time than there is room for their logits.
     if (at < first_output)
-      rows = std::min(rows, first_output - at);
+      count = std::min(count, first_output - at);
     else
-      rows = std::min(rows, options_.n_outputs);
+      count = std::min(count, options_.n_outputs);
     std::vector<int32_t> outputs;
     if (at >= first_output)
-      for (int64_t i = 0; i < rows; ++i) outputs.push_back(static_cast<int32_t>(i));
-    const BatchSequence seq{0, rows, positions_[0], tables_[0].blocks().data()};
-    QUIPU_TRY(forward(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(rows)), std::span(&seq, 1),
+      for (int64_t i = 0; i < count; ++i) outputs.push_back(static_cast<int32_t>(i));
+    const BatchSequence seq = rows(0, 0, count);
+    QUIPU_TRY(forward(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(count)), std::span(&seq, 1),
                       outputs));
     for (size_t i = 0; i < outputs.size(); ++i)
       each(at + static_cast<int64_t>(i),
            std::span(logits_ + static_cast<int64_t>(i) * n_vocab, static_cast<size_t>(n_vocab)));
-    at += rows;
-    positions_[0] += rows;
+    at += count;
+    positions_[0] += count;
   }
   return {};
 }
 
 Result<void> LocalModel::prefill(size_t sequence, std::span<const int32_t> tokens) {
   const auto n = static_cast<int64_t>(tokens.size());
-  QUIPU_TRY(tables_[sequence].reserve(positions_[sequence] + n));
+  QUIPU_TRY(reserve(sequence, n));
   for (int64_t at = 0; at < n;) {
-    const int64_t rows = std::min(n - at, options_.chunk);
-    const BatchSequence seq{0, rows, positions_[sequence], tables_[sequence].blocks().data()};
+    const int64_t count = std::min(n - at, options_.chunk);
+    const BatchSequence seq = rows(sequence, 0, count);
     QUIPU_TRY(
-        forward(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(rows)), std::span(&seq, 1), {}));
-    at += rows;
-    positions_[sequence] += rows;
+        forward(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(count)), std::span(&seq, 1), {}));
+    at += count;
+    positions_[sequence] += count;
   }
   return {};
 }
@@ -120,9 +140,8 @@ Result<const float*> LocalModel::run(std::span<const Part> parts, std::span<cons
   std::vector<BatchSequence> seqs;
   for (const Part& p : parts) {
     const auto n = static_cast<int64_t>(p.tokens.size());
-    QUIPU_TRY(tables_[p.sequence].reserve(positions_[p.sequence] + n));
-    seqs.push_back({static_cast<int64_t>(tokens.size()), n, positions_[p.sequence],
-                    tables_[p.sequence].blocks().data()});
+    QUIPU_TRY(reserve(p.sequence, n));
+    seqs.push_back(rows(p.sequence, static_cast<int64_t>(tokens.size()), n));
     tokens.insert(tokens.end(), p.tokens.begin(), p.tokens.end());
   }
   QUIPU_TRY(forward(tokens, seqs, output_rows));
@@ -142,7 +161,7 @@ Result<const float*> LocalModel::step(std::span<const int32_t> tokens) {
 
 void LocalModel::rewind(size_t sequence, int64_t n_tokens) {
   positions_[sequence] = n_tokens;
-  tables_[sequence].truncate(n_tokens);
+  for (kv::BlockTable& table : tables_[sequence]) table.truncate(n_tokens);
 }
 
 }  // namespace quipu

@@ -42,7 +42,7 @@ class LocalModel {
   ThreadPool& pool() { return *pool_; }
   int64_t n_ctx() const { return options_.n_ctx; }
   const memory::MemoryPlan& plan() const { return plan_; }
-  uint64_t kv_block_bytes() const { return layout_->block_bytes(); }
+  uint64_t kv_block_bytes() const { return model_->kv_block_bytes(options_.kv_types); }
 
   // Appends tokens to sequence 0 in chunks of the batch; `each` gets the logits of every token from index
   // `first_output` of `tokens` on, in order.
@@ -68,6 +68,8 @@ class LocalModel {
 
  private:
   LocalModel() = default;
+  Result<void> reserve(size_t sequence, int64_t n_more);
+  BatchSequence rows(size_t sequence, int64_t row0, int64_t n_rows) const;
   Result<void> forward(std::span<const int32_t> tokens, std::span<const BatchSequence> seqs,
                        std::span<const int32_t> outputs);
 
@@ -77,9 +79,10 @@ class LocalModel {
   std::unique_ptr<gguf::File> file_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<ThreadPool> pool_;
-  std::optional<kv::KvLayout> layout_;
-  std::unique_ptr<kv::BlockPool> blocks_;
-  std::vector<kv::BlockTable> tables_;
+  std::vector<kv::KvLayout> layouts_;
+  std::vector<std::unique_ptr<kv::BlockPool>> blocks_;  // of each group
+  // [sequence][group]; whole, also behind windows, so that rewind() can go anywhere.
+  std::vector<std::vector<kv::BlockTable>> tables_;
   std::vector<int64_t> positions_;
   memory::Arena workspace_arena_, output_arena_;
   std::unique_ptr<Workspace> workspace_;

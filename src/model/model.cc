@@ -8,6 +8,13 @@
 
 namespace quipu {
 
+uint64_t Model::kv_block_bytes(KvTypes types) const {
+  uint64_t sum = 0;
+  for (const kv::KvLayout& l : kv_layouts(types))
+    sum = checked_add<uint64_t>(sum, l.block_bytes()).value_or(UINT64_MAX);
+  return sum;
+}
+
 std::string_view supported_architectures() { return "llama, granite"; }
 
 Result<std::unique_ptr<Model>> load_model(const gguf::File& file) {
@@ -15,7 +22,7 @@ Result<std::unique_ptr<Model>> load_model(const gguf::File& file) {
   if (arch.empty())
     return error(Code::kCorrupt, "{}: the file does not name its architecture (general.architecture)",
                  file.path());
-  if (arch == "llama" || arch == "granite") return Decoder::load(file);
+  if (arch == "llama" || arch == "granite" || arch == "granite_swa") return Decoder::load(file);
   return error(Code::kUnsupported, "{}: the architecture '{}' is not supported yet (these are: {})",
                file.path(), arch, supported_architectures());
 }

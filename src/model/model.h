@@ -31,12 +31,12 @@ struct KvTypes {
 };
 
 // Consecutive tokens of one sequence in a batch. Their K and V are written to `blocks`, which reach to
-// position0 + n_rows.
+// position0 + n_rows: of each group of layers its own. What no row's window reaches may be null.
 struct BatchSequence {
   int64_t row0 = 0;
   int64_t n_rows = 0;
   int64_t position0 = 0;
-  const std::byte* const* blocks = nullptr;
+  const std::byte* const* blocks[kv::kMaxGroups] = {};
 };
 
 // Consecutive rows whose last hidden states, normalised as for the logits, are added to `sum` one after the
@@ -70,7 +70,9 @@ class Model {
 
   // The numbers a memory plan needs; workspace bytes are those of make_workspace() for `n_threads`.
   virtual memory::ModelShape shape(int n_threads) const = 0;
-  virtual kv::KvLayout kv_layout(KvTypes types) const = 0;
+  // Of each group of layers that keep the same tokens; one at least.
+  virtual std::vector<kv::KvLayout> kv_layouts(KvTypes types) const = 0;
+  uint64_t kv_block_bytes(KvTypes types) const;  // 32 tokens in all groups
 
   // Carves the buffers out of an arena of shape().workspace_bytes.
   virtual Result<std::unique_ptr<Workspace>> make_workspace(memory::Arena& arena, int n_threads) const = 0;
@@ -78,7 +80,7 @@ class Model {
   struct Pass {
     ThreadPool& pool;
     Workspace& workspace;
-    const kv::KvLayout& layout;
+    std::span<const kv::KvLayout> layouts;
     bool exact_activations = false;  // float32 activations, for comparison only
   };
   // logits [output_rows.size(), n_vocab]. Tokens out of range are an error; nothing has been written then.

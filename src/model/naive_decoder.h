@@ -17,6 +17,8 @@ struct NaiveDecoder {
   int64_t n_rot = 0;
   double freq_scale = 1, attention_scale = 0, embedding_scale = 1, residual_scale = 1, logit_divisor = 1;
   bool use_rope = true;
+  size_t window = 0;
+  std::vector<bool> windowed = {}, rotated = {};  // [layer]; empty: none have a window, all are rotated
   mutable std::map<std::string, std::vector<double>> known = {};
 
   using Rows = std::vector<std::vector<double>>;
@@ -72,20 +74,22 @@ struct NaiveDecoder {
       }
   }
 
-  // Of the last query against all keys so far.
-  std::vector<double> attend(const std::vector<double>& q, const Rows& keys, const Rows& values) const {
+  // Of the last query against all keys so far, from the first that it sees.
+  std::vector<double> attend(const std::vector<double>& q, const Rows& keys, const Rows& values,
+                             size_t first) const {
     const auto dk = static_cast<size_t>(m.head_dim_k), dv = static_cast<size_t>(m.head_dim_v);
     const double scale = attention_scale != 0 ? attention_scale : 1 / std::sqrt(static_cast<double>(dk));
     std::vector<double> out(static_cast<size_t>(m.n_heads) * dv);
     for (size_t h = 0; h < static_cast<size_t>(m.n_heads); ++h) {
       const size_t kv = h / static_cast<size_t>(m.n_heads / m.n_kv_heads);
-      std::vector<double> p(keys.size());
-      for (size_t t = 0; t < keys.size(); ++t)
+      std::vector<double> p(keys.size(), -1e30);
+      for (size_t t = first; t < keys.size(); ++t) p[t] = 0;
+      for (size_t t = first; t < keys.size(); ++t)
         for (size_t i = 0; i < dk; ++i) p[t] += q[h * dk + i] * keys[t][kv * dk + i] * scale;
       const double most = *std::max_element(p.begin(), p.end());
       double sum = 0;
       for (double& v : p) sum += v = std::exp(v - most);
-      for (size_t t = 0; t < keys.size(); ++t)
+      for (size_t t = first; t < keys.size(); ++t)
         for (size_t i = 0; i < dv; ++i) out[h * dv + i] += p[t] / sum * values[t][kv * dv + i];
     }
     return out;
@@ -109,9 +113,12 @@ struct NaiveDecoder {
         auto q = linear(p + "attn_q", n);
         keys.push_back(linear(p + "attn_k", n));
         values.push_back(linear(p + "attn_v", n));
-        rotate(q, m.n_heads, t);
-        rotate(keys.back(), m.n_kv_heads, t);
-        const auto a = linear(p + "attn_output", attend(q, keys, values));
+        if (rotated.empty() || rotated[static_cast<size_t>(layer)]) {
+          rotate(q, m.n_heads, t);
+          rotate(keys.back(), m.n_kv_heads, t);
+        }
+        const bool sees_all = windowed.empty() || !windowed[static_cast<size_t>(layer)] || t < window;
+        const auto a = linear(p + "attn_output", attend(q, keys, values, sees_all ? 0 : t + 1 - window));
         for (size_t i = 0; i < n_embd; ++i) x[t][i] += residual_scale * a[i];
         const auto n2 = norm(p + "ffn_norm.weight", x[t]);
         auto gate = linear(p + "ffn_gate", n2);

@@ -113,7 +113,7 @@ struct TinyModel {
     count("attention.value_length", head_dim_v);
     put("attention.layer_norm_rms_epsilon",
         [](gguf::Writer& to, const std::string& key) { to.add_float32(key, 1e-5f); });
-    if (arch == "granite")
+    if (arch != "llama")
       put("logit_scale", [](gguf::Writer& to, const std::string& key) { to.add_float32(key, 1.0f); });
     for (const auto& [name, add] : keys)
       if (!usual.contains(name)) add(w, name.find("ggml") == std::string::npos ? arch + "." + name : name);
