@@ -330,7 +330,7 @@ std::vector<Flag> run_option_flags() {
     std::ranges::replace(name, '_', '-');
     Flag f = value_flag(std::move(name), o.value, o.help);
     if (o.kind == OptionKind::kBoolean) f.choices = {"true", "false"};
-    if (f.name == "kv-cache-type") f.choices = {"f16", "f32"};
+    if (f.name == "kv-cache-type") f.choices = {"f16", "bf16", "q8_0", "q4_0", "f32"};
     flags.push_back(std::move(f));
   }
   return flags;

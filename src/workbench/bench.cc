@@ -11,6 +11,7 @@
 #include "kernels/machine_limits.h"
 #include "model/local_model.h"
 #include "runner/kv_types.h"
+#include "runner/load_options.h"
 #include "workbench/command_line.h"
 #include "workbench/commands.h"
 
@@ -19,7 +20,7 @@ namespace quipu::workbench {
 namespace {
 
 struct Options {
-  std::string file, kv = "f16";
+  std::string file, kv = runner::kv_types_name(runner::LoadOptions().kv_types);
   int64_t prompt = 512, gen = 64, depth = 0, batch = 1, repeat = 3;
   int threads = 0;
   bool json = false, machine = false;
