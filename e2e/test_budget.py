@@ -111,7 +111,7 @@ class Budget(ServerTest):
 
     def test_what_an_idle_model_has_cached_goes_before_the_model(self):
         p = plan(512)
-        server = self.server(QUIPU_MEMORY=str(2 * p["charge"] + 5 * MIB))
+        server = self.server(QUIPU_MEMORY=str(2 * p["charge"] + 1 * MIB))
         self.two_models(server)
         self.assertEqual(self.ask(server, "other").status, 200)
         long = {"model": "smol", "prompt": "word " * 690, "raw": True, "stream": False,
@@ -131,8 +131,8 @@ class Budget(ServerTest):
         expected = four_clients(server, "smol", num_ctx=512)
         stop(server)
         self.assertEqual({status for status, _ in expected}, {200})
-        # Two and a half sequences.
-        server = self.server(QUIPU_MEMORY=str(plan(512)["charge"] + 8 * MIB))
+        # Two sequences and a half.
+        server = self.server(QUIPU_MEMORY=str(plan(512)["charge"] + 8 * MIB // 2))
         self.assertEqual(said(four_clients(server, "smol", num_ctx=512)), said(expected))
         self.assertEqual(len(server.runners()), 1)
 

@@ -135,9 +135,11 @@ class PlanAgainstMeasured(MemoryTest):
         self.assertGreater(account["total"]["planned"], self.path.stat().st_size + path.stat().st_size)
 
     def test_a_projector_that_is_none_is_refused(self):
+        path = self.folder / "projector.gguf"
+        path.write_bytes(b"no GGUF file")
         with self.assertRaises(NotReady) as refused:
-            self.start(model(), projector=model())
-        self.assertEqual(refused.exception.answer["code"], "unsupported")
+            self.start(model(), projector=path)
+        self.assertIn("projector.gguf", refused.exception.answer["error"])
 
 
 class Use(MemoryTest):

@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 
+#include "runner/kv_types.h"
+
 namespace quipu::runner {
 namespace {
 
@@ -23,7 +25,7 @@ TEST_F(LoadOptionsTest, WithoutVariables) {
   ASSERT_TRUE(o);
   EXPECT_EQ(o->n_parallel, 4);
   EXPECT_EQ(o->n_threads, 0);
-  EXPECT_EQ(o->kv_types, KvTypes());
+  EXPECT_EQ(kv_types_name(o->kv_types), "q8_0:q8_0");
   EXPECT_TRUE(o->keep_prefixes);
   EXPECT_EQ(o->idle_trim_seconds, 60);
 }

@@ -35,9 +35,6 @@ std::vector<Token> suppressed_tokens(const gguf::File& file, int64_t n_vocab) {
 Result<void> LoadedModel::open_projectors(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
     QUIPU_ASSIGN(auto file, gguf::File::open(path));
-    if (file->tensor("token_embd.weight") != nullptr)
-      return error(Code::kUnsupported, "{} is no projector but a language model ({})", path,
-                   file->architecture());
     projectors_.push_back(std::move(file));
   }
   return {};

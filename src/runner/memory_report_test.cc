@@ -27,7 +27,7 @@ TEST_F(MemoryReport, TheContextIsTheTrainedOneWhereItFits) {
   const Planned p = plan({}, uint64_t{1} << 40);
   EXPECT_EQ(p.options.n_ctx, 8192);
   EXPECT_EQ(p.options.n_parallel, 4);
-  EXPECT_EQ(p.kv_type, "f16:f16");
+  EXPECT_EQ(p.kv_type, "q8_0:q8_0");
   EXPECT_EQ(plan({.n_ctx = 100000, .kv_types = {}}, uint64_t{1} << 40).options.n_ctx, 8192)
       << "no longer than it was trained for";
   EXPECT_EQ(plan({.n_ctx = 100, .kv_types = {}}, uint64_t{1} << 40).options.n_ctx, 100);
