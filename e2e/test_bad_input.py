@@ -331,7 +331,7 @@ class Memory(BadInput):
                 done = self.run_cli(*words)
                 if name == "plan":
                     self.assertEqual(done.returncode, 0)
-                    self.assertRegex(done.stdout, r"Does not fit: it needs 4\.0 TiB, \S+ \S+ are free\.\n")
+                    self.assertRegex(done.stdout, r"Charged 4\.0 TiB: .*\nDoes not fit: \S+ \S+ are free\.\n")
                     continue
                 if name == "tokenize":
                     self.assertEqual(done.returncode, 0)

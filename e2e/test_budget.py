@@ -111,7 +111,7 @@ class Budget(ServerTest):
 
     def test_what_an_idle_model_has_cached_goes_before_the_model(self):
         p = plan(512)
-        server = self.server(QUIPU_MEMORY=str(2 * p["charge"] + 1 * MIB))
+        server = self.server(QUIPU_MEMORY=str(2 * p["charge"] + 2 * MIB))
         self.two_models(server)
         self.assertEqual(self.ask(server, "other").status, 200)
         long = {"model": "smol", "prompt": "word " * 690, "raw": True, "stream": False,

@@ -59,8 +59,11 @@ class Search {
         if (__builtin_popcount(axes) == n_axes) try_axes(axes);
     if (found_.empty()) found_.push_back(describe(least(), budget_));
     // Settings are changed at once, a file has to be fetched first.
-    std::ranges::stable_partition(found_, [](const Alternative& a) { return !a.other_file; });
-    return std::move(found_);
+    std::vector<Alternative> ordered;
+    for (const bool other_file : {false, true})
+      for (Alternative& a : found_)
+        if (a.other_file == other_file) ordered.push_back(std::move(a));
+    return ordered;
   }
 
  private:

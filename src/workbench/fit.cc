@@ -1,6 +1,7 @@
 // quipu fit: which quantisation of a model, or which size of model, suits this machine.
 #include <algorithm>
 #include <iostream>
+#include <tuple>
 
 #include "base/cpu.h"
 #include "base/thread_pool.h"
@@ -66,7 +67,9 @@ Result<std::vector<FitFile>> files_of(const Options& o, const Quantization* only
     other.shape.weights_bytes = estimated_bytes(counts, q);
     out.push_back(std::move(other));
   }
-  std::ranges::stable_sort(out, std::greater(), [](const FitFile& f) { return f.shape.weights_bytes; });
+  std::ranges::sort(out, [](const FitFile& a, const FitFile& b) {
+    return std::tie(b.shape.weights_bytes, a.quantization) < std::tie(a.shape.weights_bytes, b.quantization);
+  });
   return out;
 }
 
