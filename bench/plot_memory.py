@@ -97,7 +97,7 @@ def draw(args, measured):
         p.path(plan, 'fill="none" stroke="#111" stroke-width="1.3" stroke-dasharray="3 3"')
     files = measured["file_bytes"] + measured["projector_bytes"]
     p.line(LEFT, p.y(files), WIDTH - RIGHT, p.y(files), 'stroke="#3a7d44" stroke-width="1"')
-    p.text(LEFT + 4, p.y(files) - 4, f"the files: {files / 1e9:.2f} GB", "start", 11, "#3a7d44")
+    p.text(LEFT + 30, p.y(files) + 14, f"the files: {files / 1e9:.2f} GB", "start", 11, "#255c2e")
     p.text(LEFT, 20, args.title, "start", 15, "#111")
     y = HEIGHT - 22
     p.parts.append(f'<rect x="{LEFT}" y="{y - 9}" width="14" height="10" fill="#7fa6c9" stroke="#2f5f8a"/>')

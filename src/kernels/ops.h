@@ -19,7 +19,7 @@ void add_scaled(float* x, const float* y, float scale, int64_t n);  // x = fma(y
 void scale(float* x, float s, int64_t n);                           // x *= s
 
 // Multiplies every `size` consecutive values of x [n] by the orthonormal Walsh-Hadamard matrix of that size, a
-// power of two that divides n. It is its own inverse, and leaves scalar products of two vectors as they are.
+// power of two from 8 on that divides n. It is its own inverse, and leaves scalar products of two vectors as they are.
 void hadamard(float* x, int64_t n, int64_t size);
 
 // Rotation angles of one position, as cos and sin per pair: tables [n_pairs] each. Spec: gguf-and-models 5.2.

@@ -242,7 +242,7 @@ TEST(Rope, NonsenseParametersAreHarmless) {
 TEST(Hadamard, IsItsOwnInverseAndKeepsProducts) {
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
-  for (int64_t size : {1, 2, 64, 128, 256}) {
+  for (int64_t size : {8, 16, 64, 128, 256}) {
     std::vector<float> a(static_cast<size_t>(3 * size)), b(a.size());
     for (float& x : a) x = normal(random);
     for (float& x : b) x = normal(random);
@@ -264,6 +264,31 @@ TEST(Hadamard, IsItsOwnInverseAndKeepsProducts) {
     for (float x : spike) EXPECT_NEAR(x, 8.0 / std::sqrt(static_cast<double>(size)), 1e-5);
     hadamard(ha.data(), 3 * size, size);
     for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(ha[i], a[i], 1e-5);
+  }
+}
+
+TEST(Ops, HadamardIsItsButterfliesBitForBit) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  for (int64_t size = 8; size <= 512; size *= 2) {
+    std::vector<float> x(static_cast<size_t>(2 * size));
+    for (float& v : x) v = normal(random);
+    x[1] = -0.0f;
+    std::vector<float> plain = x;
+    const float norm = 1.0f / std::sqrt(static_cast<float>(size));
+    for (size_t at = 0; at < plain.size(); at += static_cast<size_t>(size)) {
+      for (size_t half = 1; half < static_cast<size_t>(size); half *= 2)
+        for (size_t i = at; i < at + static_cast<size_t>(size); ++i)
+          if (((i - at) & half) == 0) {
+            const float a = plain[i], b = plain[i + half];
+            plain[i] = a + b;
+            plain[i + half] = a - b;
+          }
+      for (size_t i = at; i < at + static_cast<size_t>(size); ++i) plain[i] *= norm;
+    }
+    hadamard(x.data(), 2 * size, size);
+    for (size_t i = 0; i < x.size(); ++i)
+      ASSERT_EQ(std::bit_cast<uint32_t>(x[i]), std::bit_cast<uint32_t>(plain[i])) << size << " " << i;
   }
 }
 

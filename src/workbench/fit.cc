@@ -155,8 +155,9 @@ Result<void> run(const Options& o) {
   std::cout << fmt::format("{} are free for models on this machine ({} in all).\n\n", format_bytes(free),
                            format_bytes(machine.total))
             << fit_table(*files, free)
-            << "\nf16 x4: fits with the KV cache in f16 and 4 conversations of that length at once;\n"
-               "q8_0 and q4_0: smaller caches. tight: loads, but cannot grow that long. -: does not.\n";
+            << "\nq8_0 x4: fits with the KV cache in q8_0, the default, and 4 conversations of that\n"
+               "length at once; q4_0: a cache of half the size, and less precise.\n"
+               "tight: loads, but cannot grow that long. -: does not.\n";
   std::cout << (std::ranges::any_of(*files, [](const FitFile& f) { return !f.estimated; })
                     ? "* is this file; other sizes are estimates.\n\n"
                     : "Sizes are estimates.\n\n")

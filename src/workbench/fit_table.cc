@@ -83,9 +83,9 @@ std::vector<int64_t> fit_contexts(const std::vector<FitFile>& files) {
 
 FitCell best_cell(const FitFile& file, int64_t n_ctx, uint64_t budget) {
   FitCell cell;
-  for (const auto& kv : fit_kv_types())
+  for (const char* kv : {"q8_0", "q4_0"})
     for (const int64_t parallel : fit_parallel()) {
-      const FitSetting s{n_ctx, parallel, kv.name};
+      const FitSetting s{n_ctx, parallel, kv};
       const Fit fits = fit_of(file, s, budget);
       if (fits == Fit::kYes) return {fits, s};
       if (fits == Fit::kTight && cell.fits == Fit::kNo) cell = {fits, s};

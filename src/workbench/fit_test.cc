@@ -55,14 +55,14 @@ TEST(FitTable, TheBestSettingOfACell) {
   const FitFile& f = file(all, "8B", "Q4_K_M");
   const FitCell much = best_cell(f, 8192, 24 * kGiB);
   EXPECT_EQ(much.fits, Fit::kYes);
-  EXPECT_EQ(much.setting.kv, "f16");
+  EXPECT_EQ(much.setting.kv, "q8_0");
   EXPECT_EQ(much.setting.n_parallel, 4);
-  const FitCell some = best_cell(f, 8192, 6 * kGiB);  // 4.6 GiB, and 1 GiB of KV in f16
-  EXPECT_EQ(some.setting.kv, "f16");
-  EXPECT_EQ(some.setting.n_parallel, 1);
-  const FitCell little = best_cell(f, 16384, 6 * kGiB);
+  const FitCell some = best_cell(f, 8192, 6 * kGiB);  // 4.6 GiB, and 0.5 GiB of KV in q8_0
+  EXPECT_EQ(some.setting.kv, "q8_0");
+  EXPECT_EQ(some.setting.n_parallel, 2);
+  const FitCell little = best_cell(f, 32768, 6 * kGiB);
   EXPECT_EQ(little.fits, Fit::kYes);
-  EXPECT_EQ(little.setting.kv, "q8_0") << "a better cache would not fit";
+  EXPECT_EQ(little.setting.kv, "q4_0") << "a better cache would not fit";
   EXPECT_EQ(best_cell(f, 131072, 6 * kGiB).fits, Fit::kTight);
   EXPECT_EQ(best_cell(f, 4096, 4 * kGiB).fits, Fit::kNo);
 }
