@@ -96,7 +96,7 @@ class Client(threading.Thread):
 
     def hang_up(self, body):
         body = json.dumps({**body, "stream": True}).encode()
-        head = f"POST /api/chat HTTP/1.1\r\nHost: {self.server.host}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        head = f"POST /api/chat HTTP/1.1\r\nHost: {self.server.host}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         with self.server.connect() as s:
             s.sendall(head + body)
             for _ in range(self.chance.randint(0, 6)):

@@ -1,9 +1,11 @@
 """What a model takes and what fits, beforehand and while it runs: plan, fit, ps -v, /api/plan, /metrics."""
 import json
+import os
 import re
+import subprocess
 import unittest
 
-from cli_harness import CliTest, model
+from cli_harness import CliTest, model, program
 from server_harness import ServerTest
 
 CATEGORIES = ("weights", "projector", "kv", "workspace", "output", "runtime")
@@ -111,6 +113,27 @@ class Server(ServerTest):
             self.assertIn(one["status"], ("ok", "warn", "error"))
             self.assertEqual("remedy" in one, one["status"] != "ok", one)
         self.assertIn("(quipu)", [one["text"] for one in found["findings"] if one["name"] == "port"][0])
+
+    def doctor(self, **environment):
+        """Of the command, with this server's store and none that listens."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("OLLAMA_", "QUIPU_"))}
+        clean.update({"HOME": str(self.folder), "QUIPU_MODELS": str(self.s.models), "QUIPU_HOST": "127.0.0.1:9", **environment})
+        done = subprocess.run([program(), "doctor", "--json"], env=clean, capture_output=True, timeout=60, check=True)
+        return [(one["name"], one["status"], one["text"], one.get("remedy")) for one in json.loads(done.stdout)["findings"]
+                if one["name"].startswith("model")]
+
+    def test_doctor_knows_models_with_too_long_a_context(self):
+        self.assertEqual(self.doctor(), [("models", "ok", "1 in the store, none with a context that does not fit", None)])
+        self.s.post("/api/create", {"model": "short", "from": "smol", "parameters": {"num_ctx": 512}})
+        found = self.doctor(QUIPU_MEMORY="150MiB")  # the trained length takes 96 MiB of cache beside 111 MiB
+        self.assertEqual(len(found), 1, found)
+        name, status, text, remedy = found[0]
+        self.assertEqual((name, status), ("model", "warn"))
+        self.assertRegex(text, r"\Asmol(:latest)?: num_ctx 8192 needs 2\d\d\.\d MiB, more than the 150\.0 MiB for models\Z")
+        self.assertRegex(remedy, r"\APARAMETER num_ctx \d+ fits")
+        found = self.doctor(QUIPU_MEMORY="100MiB")
+        self.assertEqual([one[1] for one in found], ["warn", "warn"])
+        self.assertIn("smaller quantisation", found[0][3])
 
     def test_ps(self):
         self.s.post("/api/generate", {"model": "smol", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}})

@@ -7,6 +7,7 @@
 #include "store/store.h"
 #include "workbench/command_line.h"
 #include "workbench/commands.h"
+#include "workbench/doctor_models.h"
 #include "workbench/running_server.h"
 
 namespace quipu::workbench {
@@ -52,17 +53,19 @@ Finding server_finding() {
 
 Result<void> run(bool json) {
   std::vector<Finding> all = {{"client", Status::kOk, "quipu " QUIPU_VERSION, {}}, server_finding()};
+  const auto add = [&](std::vector<Finding> more) {
+    for (Finding& f : more) all.push_back(std::move(f));
+  };
+  QUIPU_ASSIGN(const memory::Bounds bounds, memory::Bounds::from_environment());
+  const memory::Machine machine = memory::probe_machine({.bounds = bounds});
   if (!add_findings_of_server(all)) {
-    const auto add = [&](std::vector<Finding> more) {
-      for (Finding& f : more) all.push_back(std::move(f));
-    };
     add(doctor::examine_processor());
-    QUIPU_ASSIGN(const memory::Bounds bounds, memory::Bounds::from_environment());
-    add(doctor::examine_memory(memory::probe_machine({.bounds = bounds})));
+    add(doctor::examine_memory(machine));
     all.push_back(doctor::examine_store(store::default_root()));
     if (const http::HostSetting host = http::host_setting_from_environment(); !host.endpoint.is_unix())
       all.push_back(doctor::examine_port(host.endpoint.port));
   }
+  add(examine_models(machine));
   if (json) {
     std::cout << doctor::findings_json(all).dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
     return {};
