@@ -70,6 +70,7 @@ Result<void> watch_ps(Console& console, const Arguments& a, Api& api) {
     if (!taken) return {};  // nobody reads any more: finish() says so where that is a failure
     console.signals().wait(-1, 0, kWatchMilliseconds);
     if (console.signals().take_interrupt()) {
+      if (console.out_has_cursor()) console.out("\n");  // behind the terminal's ^C
       if (console.signals().ending() != 0) return error(Code::kCancelled, "ended by a signal");
       return {};
     }
