@@ -63,6 +63,14 @@ void hadamard(float* x, int64_t n, int64_t size) {
   }
 }
 
+void rms_norm_exact(const float* x, const float* w, float eps, int64_t n, float* y) {
+  double sum = 0;
+  for (int64_t k = 0; k < n; ++k) sum += static_cast<double>(x[k]) * static_cast<double>(x[k]);
+  const auto factor =
+      static_cast<float>(1.0 / std::sqrt(sum / static_cast<double>(n) + static_cast<double>(eps)));
+  for (int64_t k = 0; k < n; ++k) y[k] = x[k] * factor * w[k];
+}
+
 void rms_norm(const float* x, const float* w, float eps, int64_t n, float* y) {
   table().rms_norm(x, w, eps, n, y);
 }

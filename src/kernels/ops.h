@@ -10,6 +10,9 @@ namespace quipu::kernels {
 
 // y = x / sqrt(mean(x^2) + eps) * w. y may be x. Spec: gguf-and-models 5.1.
 void rms_norm(const float* x, const float* w, float eps, int64_t n, float* y);
+// The same with the mean in doubles, for comparisons with float32 activations: an error there is one of the
+// whole row, and may decide how a cache of few bits rounds it.
+void rms_norm_exact(const float* x, const float* w, float eps, int64_t n, float* y);
 
 // gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
 void swiglu(float* gate, const float* up, int64_t n);
@@ -18,8 +21,9 @@ void add(float* x, const float* y, int64_t n);                      // x += y
 void add_scaled(float* x, const float* y, float scale, int64_t n);  // x = fma(y, scale, x)
 void scale(float* x, float s, int64_t n);                           // x *= s
 
-// Multiplies every `size` consecutive values of x [n] by the orthonormal Walsh-Hadamard matrix of that size, a
-// power of two from 8 on that divides n. It is its own inverse, and leaves scalar products of two vectors as they are.
+// Multiplies every `size` consecutive values of x [n] by the orthonormal Walsh-Hadamard matrix of that size,
+// a power of two from 8 on that divides n. It is its own inverse, and leaves scalar products of two vectors
+// as they are.
 void hadamard(float* x, int64_t n, int64_t size);
 
 // Rotation angles of one position, as cos and sin per pair: tables [n_pairs] each. Spec: gguf-and-models 5.2.

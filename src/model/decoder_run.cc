@@ -65,10 +65,12 @@ class Decoder::Run {
   }
 
   void norm(const FloatVector& w) {
-    for_rows(n_rows_, [&](int64_t r) {
-      kernels::rms_norm(b_.x + r * h_.n_embd, w.data(), h_.rms_eps, h_.n_embd,
-                        b_.hidden + r * b_.hidden_stride);
-    });
+    for_rows(n_rows_, [&](int64_t r) { norm_row(r, w, b_.hidden + r * b_.hidden_stride); });
+  }
+
+  void norm_row(int64_t r, const FloatVector& w, float* y) const {
+    const auto function = pass_.exact_activations ? kernels::rms_norm_exact : kernels::rms_norm;
+    function(b_.x + r * h_.n_embd, w.data(), h_.rms_eps, h_.n_embd, y);
   }
 
   // y = W x for all products, which share x [n_rows, n_cols]. Products whose weights want their activations
@@ -204,10 +206,8 @@ class Decoder::Run {
   void add_up_hidden() {
     constexpr int64_t kPart = 256;  // values of a sum that one thread adds up, each in the order of the rows
     for (const HiddenSum& s : batch_.sums) {
-      for_rows(s.n_rows, [&](int64_t i) {
-        kernels::rms_norm(b_.x + (s.row0 + i) * h_.n_embd, m_.output_norm_.data(), h_.rms_eps, h_.n_embd,
-                          b_.hidden + i * b_.hidden_stride);
-      });
+      for_rows(s.n_rows,
+               [&](int64_t i) { norm_row(s.row0 + i, m_.output_norm_, b_.hidden + i * b_.hidden_stride); });
       for_rows(ceil_div(h_.n_embd, kPart), [&](int64_t part) {
         const int64_t end = std::min(h_.n_embd, (part + 1) * kPart);
         for (int64_t i = 0; i < s.n_rows; ++i)
@@ -222,8 +222,7 @@ class Decoder::Run {
     if (n == 0) return;
     for_rows(n, [&](int64_t i) {
       const int64_t r = batch_.output_rows[static_cast<size_t>(i)];
-      kernels::rms_norm(b_.x + r * h_.n_embd, m_.output_norm_.data(), h_.rms_eps, h_.n_embd,
-                        b_.hidden + i * b_.hidden_stride);
+      norm_row(r, m_.output_norm_, b_.hidden + i * b_.hidden_stride);
     });
     const kernels::Product product = {m_.output_, logits, h_.n_vocab};
     multiply(std::span(&product, 1), b_.hidden, b_.hidden_stride, n);
