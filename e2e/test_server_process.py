@@ -143,6 +143,7 @@ class End(ServerTest):
                    post(server, "/api/chat", {"model": "smol", "messages": [{"role": "user", "content": "Hi"}]})]
         clients = self.answers(streams + waiting)
         next(clients)
+        wait_for(lambda: server.request("GET", "/api/ps").json()["models"][0]["quipu"]["waiting"] == len(waiting))
         with server.connect():  # somebody who asks nothing
             self.end(server, number)
             answers = next(clients)
