@@ -22,6 +22,7 @@ import time
 
 from measuring import add_common_arguments, describe_machine, mib, note, print_table, warm_page_cache, write_json
 import server_harness  # found by measuring
+from runner_client import rollup
 
 
 WORDS = "river stone lamp window garden letter winter market bridge sailor copper violin harbour meadow thunder basket".split()
@@ -66,14 +67,11 @@ def link_store(folder, model, projector):
 
 
 def pss(pid):
+    """0: it has ended."""
     try:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("Pss:"):
-                    return int(line.split()[1]) * 1024
+        return rollup(pid).get("Pss", 0)
     except OSError:
-        pass
-    return 0
+        return 0
 
 
 class Watch(threading.Thread):

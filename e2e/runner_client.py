@@ -9,6 +9,17 @@ import time
 TIMEOUT = 300  # seconds for one answer; generous, since tests may share a slow machine
 
 
+def rollup(pid):
+    """What the system says of a process: smaps_rollup in bytes: Pss, Pss_Anon, Pss_File, …"""
+    sizes = {}
+    with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as file:
+        for line in file:
+            words = line.split()
+            if len(words) == 3 and words[2] == "kB":
+                sizes[words[0].rstrip(":")] = int(words[1]) * 1024
+    return sizes
+
+
 class NotReady(Exception):
     """The runner refused to load; `answer` is its first line."""
 
@@ -102,14 +113,7 @@ class Runner:
     # What the system says of the process; nothing here asks the runner.
 
     def rollup(self):
-        """smaps_rollup in bytes: Pss, Pss_Anon, Pss_File, …"""
-        sizes = {}
-        with open(f"/proc/{self.process.pid}/smaps_rollup", encoding="utf-8") as file:
-            for line in file:
-                words = line.split()
-                if len(words) == 3 and words[2] == "kB":
-                    sizes[words[0].rstrip(":")] = int(words[1]) * 1024
-        return sizes
+        return rollup(self.process.pid)
 
     def pss(self):
         return self.rollup()["Pss"]

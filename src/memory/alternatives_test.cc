@@ -4,30 +4,19 @@
 
 #include <algorithm>
 
+#include "memory/plan_fixture.h"
+
 namespace quipu::memory {
 namespace {
 
 constexpr uint64_t kMiB = 1 << 20;
 
-// 80 KiB a token in f16.
-ModelShape granite() {
-  ModelShape s;
-  s.weights_bytes = 1'500 * kMiB;
-  s.workspace_bytes = 25 * kMiB;
-  s.max_rows = 256;
-  s.n_threads = 2;
-  s.n_vocab = 49152;
-  s.n_embd = 2048;
-  s.n_ctx_train = 131072;
-  s.groups.push_back({.n_layers = 40, .n_kv_heads = 8, .head_dim_k = 64, .head_dim_v = 64});
-  return s;
-}
+using test::options;
 
-RuntimeOptions options(int64_t n_ctx, int64_t parallel) {
-  RuntimeOptions o;
-  o.n_ctx = n_ctx;
-  o.n_parallel = parallel;
-  return o;
+ModelShape granite() {
+  ModelShape s = test::granite(1'500 * kMiB, 25 * kMiB);
+  s.n_embd = 2048;
+  return s;
 }
 
 Choices choices() {

@@ -113,12 +113,13 @@ uint64_t file_cache(const std::string& stat, bool v2) {
 
 void add_level(const std::string& folder, const std::string& path, bool v2, uint64_t ours,
                std::vector<BudgetTerm>& terms) {
+  std::optional<uint64_t> cache;  // the same for both limits
   for (const Files& files : v2 ? kV2 : kV1) {
     const auto limit = leading_number(slurp(fmt::format("{}/{}", folder, files.limit)));
     if (!limit || *limit >= kNoLimit) continue;
     uint64_t used = leading_number(slurp(fmt::format("{}/{}", folder, files.usage))).value_or(0);
-    const uint64_t cache = file_cache(slurp(folder + "/memory.stat"), v2);
-    used -= std::min(used, checked_add(cache, ours).value_or(UINT64_MAX));
+    if (!cache) cache = file_cache(slurp(folder + "/memory.stat"), v2);
+    used -= std::min(used, checked_add(*cache, ours).value_or(UINT64_MAX));
     terms.push_back(
         {fmt::format("cgroup {} {}", printable(path), files.limit), *limit - std::min(*limit, used)});
   }

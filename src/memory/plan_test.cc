@@ -3,29 +3,14 @@
 #include <gtest/gtest.h>
 
 #include "base/units.h"
+#include "memory/plan_fixture.h"
 
 namespace quipu::memory {
 namespace {
 
-// A model like Granite 2.5 B: 40 layers, 8 KV heads of 64 values.
-ModelShape granite() {
-  ModelShape s;
-  s.weights_bytes = 1'500'000'000;
-  s.workspace_bytes = 25'000'000;
-  s.max_rows = 256;
-  s.n_threads = 2;
-  s.n_vocab = 49152;
-  s.n_ctx_train = 131072;
-  s.groups.push_back({.n_layers = 40, .n_kv_heads = 8, .head_dim_k = 64, .head_dim_v = 64});
-  return s;
-}
+using test::options;
 
-RuntimeOptions options(int64_t n_ctx, int64_t parallel) {
-  RuntimeOptions o;
-  o.n_ctx = n_ctx;
-  o.n_parallel = parallel;
-  return o;
-}
+ModelShape granite() { return test::granite(1'500'000'000, 25'000'000); }
 
 TEST(Plan, KvOfAnF16CacheIsWhatTheShapesSay) {
   const MemoryPlan p = plan(granite(), options(16384, 4));

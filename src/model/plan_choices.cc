@@ -30,12 +30,18 @@ WeightCounts count_weights(const gguf::File& file) {
   return c;
 }
 
-memory::Choices plan_choices(const gguf::File& file) {
+std::vector<memory::Choices::Kv> kv_choices() {
   using kernels::KvType;
-  memory::Choices out;
+  std::vector<memory::Choices::Kv> out;
   for (const auto& [name, type] :
        {std::pair("f16", KvType::kF16), std::pair("q8_0", KvType::kQ8_0), std::pair("q4_0", KvType::kQ4_0)})
-    out.kv.push_back({name, kernels::kv_bytes_per_32(type), kernels::kv_bytes_per_32(type)});
+    out.push_back({name, kernels::kv_bytes_per_32(type), kernels::kv_bytes_per_32(type)});
+  return out;
+}
+
+memory::Choices plan_choices(const gguf::File& file) {
+  memory::Choices out;
+  out.kv = kv_choices();
   const WeightCounts counts = count_weights(file);
   // What saves next to nothing is no advice.
   const uint64_t most = file.mapped_bytes() / 100 * 97;

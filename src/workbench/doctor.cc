@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "doctor/findings.h"
+#include "gguf/file.h"
 #include "http/host_setting.h"
 #include "store/layout.h"
 #include "store/store.h"
@@ -52,6 +53,7 @@ Finding server_finding() {
 }
 
 Result<void> run(bool json) {
+  gguf::guard_mappings();
   std::vector<Finding> all = {{"client", Status::kOk, "quipu " QUIPU_VERSION, {}}, server_finding()};
   const auto add = [&](std::vector<Finding> more) {
     for (Finding& f : more) all.push_back(std::move(f));

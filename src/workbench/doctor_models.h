@@ -10,7 +10,7 @@
 namespace quipu::workbench {
 
 // One finding for each such model, at most ten of them, or one that says all is well. Reads headers alone, of
-// fifty models at most; what cannot be read is left to whoever runs it.
+// fifty models at most; what cannot be read is left to whoever runs it. Wants gguf::guard_mappings().
 std::vector<doctor::Finding> examine_models(const memory::Machine& machine);
 
 }  // namespace quipu::workbench

@@ -48,16 +48,16 @@ double bits_of(const std::string& quantization) {
 // A model of the store or a file, as it is and in all coarser quantisations that run here.
 Result<std::vector<FitFile>> files_of(const Options& o, const Quantization* only, int n_threads) {
   QUIPU_ASSIGN(const NamedFile named, find_named_file(o.subject));
-  QUIPU_ASSIGN(const auto file, gguf::File::open(named.path));
-  QUIPU_ASSIGN(const auto model, load_model(*file));
+  QUIPU_ASSIGN(const OpenedFile opened, open_named_file(named));
+  const gguf::File& file = *opened.file;
   runner::LoadOptions load;
   load.n_threads = n_threads;
-  const runner::Planned p = runner::plan_model(*file, *model, load, {});
+  const runner::Planned p = runner::plan_model(file, *opened.model, load, {}, opened.projector_bytes);
   const std::string name = named.model.empty() ? "this model" : named.model;
   std::vector<FitFile> out;
-  const std::string own = quantization_name(*file);
+  const std::string own = quantization_name(file);
   if (only == nullptr || own == only->name) out.push_back({name, own, p.shape, false, bits_of(own)});
-  const WeightCounts counts = count_weights(*file);
+  const WeightCounts counts = count_weights(file);
   for (const Quantization& q : quantizations()) {
     if (q.name == own || (only != nullptr && only != &q)) continue;
     if (only == nullptr && (!q.computable() || q.bits() > 16 || q.main == TensorType::kBF16 ||

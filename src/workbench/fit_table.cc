@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/units.h"
+#include "model/plan_choices.h"
 
 namespace quipu::workbench {
 
@@ -61,8 +62,7 @@ memory::RuntimeOptions FitSetting::options() const {
 }
 
 const std::vector<memory::Choices::Kv>& fit_kv_types() {
-  static const std::vector<memory::Choices::Kv> kTypes = {
-      {"f16", 64, 64}, {"q8_0", 34, 34}, {"q4_0", 18, 18}};
+  static const std::vector<memory::Choices::Kv> kTypes = kv_choices();
   return kTypes;
 }
 

@@ -2,6 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+
+#include "base/checked.h"
 #include "store/layout.h"
 #include "store/model_info.h"
 #include "store/store.h"
@@ -20,6 +23,14 @@ bool is_only_a_path(const std::string& text) {
          text.ends_with(".gguf");
 }
 
+NamedFile named_file_of(const store::ModelInfo& model) {
+  const auto n_ctx = model.parameters.find("num_ctx");
+  const bool says = n_ctx != model.parameters.end() && n_ctx->is_number_integer();
+  NamedFile out{model.model_path, says ? n_ctx->get<int64_t>() : 0, model.name.short_name(), {}};
+  if (!model.projector_paths.empty()) out.projectors.push_back(model.projector_paths.front());  // as it loads
+  return out;
+}
+
 }  // namespace
 
 Result<NamedFile> find_named_file(const std::string& text) {
@@ -33,10 +44,32 @@ Result<NamedFile> find_named_file(const std::string& text) {
   QUIPU_ASSIGN(const store::ModelInfo model, store::ModelReader(*models).read(reference->name));
   if (model.model_path.empty())
     return error(Code::kUnsupported, "{} has no weights", model.name.short_name());
-  const auto n_ctx = model.parameters.find("num_ctx");
-  const bool says = n_ctx != model.parameters.end() && n_ctx->is_number_integer();
-  NamedFile out{model.model_path, says ? n_ctx->get<int64_t>() : 0, model.name.short_name(), {}};
-  if (!model.projector_paths.empty()) out.projectors.push_back(model.projector_paths.front());  // as it loads
+  return named_file_of(model);
+}
+
+std::vector<NamedFile> list_named_files() {
+  std::vector<NamedFile> out;
+  const store::Layout layout(store::default_root());
+  if (!is_there(layout.manifests())) return out;
+  const auto models = store::Store::open(layout.root());
+  if (!models) return out;
+  store::ModelReader reader(**models);
+  for (const ModelName& name : (*models)->list_names())
+    if (const auto model = reader.read(name); model && !model->model_path.empty())
+      out.push_back(named_file_of(*model));
+  return out;
+}
+
+Result<OpenedFile> open_named_file(const NamedFile& named) {
+  OpenedFile out;
+  QUIPU_ASSIGN(out.file, gguf::File::open(named.path));
+  QUIPU_ASSIGN(out.model, load_model(*out.file));
+  for (const std::string& path : named.projectors) {
+    QUIPU_ASSIGN(const auto projector, gguf::File::open(path));
+    out.projector_bytes = checked_add(out.projector_bytes, projector->mapped_bytes()).value_or(UINT64_MAX);
+  }
+  if (named.n_ctx > 0)
+    out.n_ctx = std::min<int64_t>(std::max<int64_t>(named.n_ctx, 4), out.model->n_ctx_train());
   return out;
 }
 

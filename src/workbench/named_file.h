@@ -1,13 +1,16 @@
 // FILE|MODEL of a command: a file by its path, or the weights of a model in the user's store by its name.
 //
-// Threads: a pure function but for the file system.
+// Threads: pure functions but for the file system.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "gguf/file.h"
+#include "model/model.h"
 
 namespace quipu::workbench {
 
@@ -20,5 +23,18 @@ struct NamedFile {
 
 // kNotFound: there is neither.
 Result<NamedFile> find_named_file(const std::string& text);
+
+// Those of the store that have weights and can be read.
+std::vector<NamedFile> list_named_files();
+
+// What a plan needs of one. The header is all that is read, but a file that ends early would be planned with
+// weights it does not have. Wants gguf::guard_mappings().
+struct OpenedFile {
+  std::unique_ptr<gguf::File> file;
+  std::unique_ptr<Model> model;
+  uint64_t projector_bytes = 0;
+  int64_t n_ctx = 0;  // what it loads with if nobody says another; 0: it does not say
+};
+Result<OpenedFile> open_named_file(const NamedFile& named);
 
 }  // namespace quipu::workbench

@@ -1,8 +1,6 @@
 #include <algorithm>
 #include <iostream>
-#include <utility>
 
-#include "base/checked.h"
 #include "runner/kv_types.h"
 #include "runner/memory_report.h"
 #include "workbench/command_line.h"
@@ -62,28 +60,21 @@ Here look_around(const Options& o, const std::string& model) {
 
 Result<void> run(Options o) {
   gguf::guard_mappings();
-  // The header is all that is read, but a file that ends early would be planned with weights it does not
-  // have.
-  QUIPU_ASSIGN(const NamedFile named, find_named_file(o.subject));
-  QUIPU_ASSIGN(const auto file, gguf::File::open(named.path));
-  QUIPU_ASSIGN(const auto model, load_model(*file));
+  QUIPU_ASSIGN(NamedFile named, find_named_file(o.subject));
+  named.projectors.insert(named.projectors.end(), o.load.projectors.begin(), o.load.projectors.end());
+  QUIPU_ASSIGN(const OpenedFile opened, open_named_file(named));
+  const gguf::File& file = *opened.file;
+  const Model& model = *opened.model;
   QUIPU_ASSIGN(o.load.kv_types, runner::parse_kv_types(o.kv));
-  uint64_t projector_bytes = 0;
-  for (const std::vector<std::string>* paths : {&named.projectors, &std::as_const(o.load.projectors)})
-    for (const std::string& path : *paths) {
-      QUIPU_ASSIGN(const auto projector, gguf::File::open(path));
-      projector_bytes = checked_add(projector_bytes, projector->mapped_bytes()).value_or(UINT64_MAX);
-    }
-  const int64_t trained = model->n_ctx_train();
+  const int64_t trained = model.n_ctx_train();
   if (o.load.n_ctx > trained)
     std::cerr << fmt::format(
         "num_ctx {} is more than the {} tokens this model was trained for, which count\n", o.load.n_ctx,
         trained);
-  if (o.load.n_ctx == 0 && named.n_ctx > 0)
-    o.load.n_ctx = std::min<int64_t>(std::max<int64_t>(named.n_ctx, 4), trained);  // as it loads
+  if (o.load.n_ctx == 0) o.load.n_ctx = opened.n_ctx;
   const Here here = look_around(o, named.model);
-  const runner::Planned p = runner::plan_model(*file, *model, o.load, here.machine, projector_bytes);
-  const auto others = runner::alternatives(*file, p);
+  const runner::Planned p = runner::plan_model(file, model, o.load, here.machine, opened.projector_bytes);
+  const auto others = runner::alternatives(file, p);
   if (o.json) {
     const Json machine = here.as_json.is_null() ? runner::machine_json(here.machine) : here.as_json;
     std::cout << plan_row(o.subject, p, machine, others, here.running).dump() << "\n";
@@ -91,7 +82,7 @@ Result<void> run(Options o) {
   }
   const memory::MeasuredBytes measured = measured_bytes(here.running);
   std::cout << fmt::format("{} ({}, {})\nnum_ctx {}, parallel {}, KV cache {}\n", o.subject,
-                           model->architecture(), quantization_name(*file), p.options.n_ctx,
+                           model.architecture(), quantization_name(file), p.options.n_ctx,
                            p.options.n_parallel, runner::kv_types_name(o.load.kv_types))
             << memory::plan_lines(p.plan, p.options, here.running.is_object() ? &measured : nullptr)
             << memory::verdict(p.plan, p.options, p.free) << memory::alternatives_table(others);

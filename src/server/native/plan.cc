@@ -101,13 +101,15 @@ Result<Json> run_plan(std::vector<std::string> args) {
   const auto until = std::chrono::steady_clock::now() + kPatience;
   std::string sentence;
   bool errors_open = true;
+  const auto read_errors = [&] {
+    errors_open = child->read_errors([&](std::string_view line) {
+      if (line.starts_with("Error: ")) sentence = line.substr(7);
+    });
+  };
   while (std::chrono::steady_clock::now() < until) {
     pollfd fds[2] = {{child->output(), POLLIN, 0}, {errors_open ? child->errors() : -1, POLLIN, 0}};
     if (::poll(fds, 2, 200) < 0) continue;
-    if (errors_open && fds[1].revents != 0)
-      errors_open = child->read_errors([&](std::string_view line) {
-        if (line.starts_with("Error: ")) sentence = line.substr(7);
-      });
+    if (errors_open && fds[1].revents != 0) read_errors();
     if (fds[0].revents == 0) continue;
     const auto line = child->read_line();
     if (!line && !child->output_closed()) continue;
@@ -115,10 +117,7 @@ Result<Json> run_plan(std::vector<std::string> args) {
       Json plan = Json::parse(**line, nullptr, false);
       if (plan.is_object()) return plan;
     }
-    while (errors_open)
-      errors_open = child->read_errors([&](std::string_view said) {
-        if (said.starts_with("Error: ")) sentence = said.substr(7);
-      });
+    while (errors_open) read_errors();
     return error(Code::kUnsupported, "{}", sentence.empty() ? "the model cannot be planned" : sentence);
   }
   return error(Code::kIo, "the model's file could not be read in time");
