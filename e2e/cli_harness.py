@@ -147,8 +147,8 @@ class Terminal:
             os.execve(program(), [program(), *map(str, args)], environment or test.environment)
         self.resize(columns)
 
-    def resize(self, columns):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    def resize(self, columns, rows=40):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def read(self, timeout):
         """Takes what has been written; False at the end or when nothing comes in time."""

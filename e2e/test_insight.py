@@ -2,10 +2,10 @@
 import json
 import os
 import re
-import subprocess
+import termios
 import unittest
 
-from cli_harness import CliTest, model, program
+from cli_harness import CliTest, Terminal, model
 from server_harness import ServerTest
 
 CATEGORIES = ("weights", "projector", "kv", "workspace", "output", "runtime")
@@ -114,26 +114,47 @@ class Server(ServerTest):
             self.assertEqual("remedy" in one, one["status"] != "ok", one)
         self.assertIn("(quipu)", [one["text"] for one in found["findings"] if one["name"] == "port"][0])
 
-    def doctor(self, **environment):
-        """Of the command, with this server's store and none that listens."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("OLLAMA_", "QUIPU_"))}
-        clean.update({"HOME": str(self.folder), "QUIPU_MODELS": str(self.s.models), "QUIPU_HOST": "127.0.0.1:9", **environment})
-        done = subprocess.run([program(), "doctor", "--json"], env=clean, capture_output=True, timeout=60, check=True)
-        return [(one["name"], one["status"], one["text"], one.get("remedy")) for one in json.loads(done.stdout)["findings"]
-                if one["name"].startswith("model")]
+    def test_doctor_of_models_that_are_too_large(self):
+        self.s.create("short", model(), parameters={"num_ctx": 1024})
 
-    def test_doctor_knows_models_with_too_long_a_context(self):
-        self.assertEqual(self.doctor(), [("models", "ok", "1 in the store, none with a context that does not fit", None)])
-        self.s.post("/api/create", {"model": "short", "from": "smol", "parameters": {"num_ctx": 512}})
-        found = self.doctor(QUIPU_MEMORY="150MiB")  # the trained length takes 96 MiB of cache beside 111 MiB
-        self.assertEqual(len(found), 1, found)
-        name, status, text, remedy = found[0]
-        self.assertEqual((name, status), ("model", "warn"))
-        self.assertRegex(text, r"\Asmol(:latest)?: num_ctx 8192 needs 2\d\d\.\d MiB, more than the 150\.0 MiB for models\Z")
-        self.assertRegex(remedy, r"\APARAMETER num_ctx \d+ fits")
-        found = self.doctor(QUIPU_MEMORY="100MiB")
-        self.assertEqual([one[1] for one in found], ["warn", "warn"])
-        self.assertIn("smaller quantisation", found[0][3])
+        def found(name, **environment):
+            for s in self.servers:
+                s.stop()
+            (self.folder / "server.log").unlink()  # which says where the one before listened
+            s = self.server(**environment)
+            answer = s.request("GET", "/api/doctor").json()
+            self.assertEqual(s.request("GET", "/api/version").status, 200)
+            return [one for one in answer["findings"] if one["name"] == name]
+
+        self.assertIn("2 of 2 fit", found("models")[0]["text"])
+        large, = found("model", QUIPU_MEMORY="180MiB")
+        self.assertEqual(large["status"], "warn")
+        self.assertRegex(large["text"], r"\Asmol:latest: its num_ctx 8192 takes .*; num_ctx (\d+) fits\Z")
+        self.assertIn("PARAMETER num_ctx", large["remedy"])
+        fits = re.search(r"num_ctx (\d+) fits", large["text"])[1]
+        self.assertEqual(found("model", QUIPU_MEMORY="180MiB", QUIPU_CONTEXT_LENGTH=fits), [])
+        self.assertEqual(len([one for one in found("model", QUIPU_MEMORY="50MiB") if "does not fit at all" in one["text"]]), 2)
+
+    def test_ps_watch_in_a_small_window(self):
+        self.s.post("/api/generate", {"model": "smol", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}})
+        environment = {**os.environ, "QUIPU_HOST": self.s.host, "TERM": "xterm"}
+        session = Terminal(self, "ps", "--watch", "-v", columns=60, environment=environment)
+        frame = "\x1b[H\x1b[J"
+        try:
+            before = termios.tcgetattr(session.fd)
+            session.wait_for(frame)
+            session.resize(60, rows=10)
+            session.wait_for(frame)
+            session.wait_for(frame)
+            lines = session.wait_for(frame).replace("\r", "").split("\n")
+            self.assertIn("smol:latest", "".join(lines))
+            self.assertLessEqual(len(lines), 10)
+            session.send("\x03")
+            self.assertEqual(session.exit_code(), 0)
+            self.assertTrue(session.screen.endswith("\n"))
+            self.assertEqual(termios.tcgetattr(session.fd), before)
+        finally:
+            session.close()
 
     def test_ps(self):
         self.s.post("/api/generate", {"model": "smol", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}})

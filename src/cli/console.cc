@@ -52,6 +52,7 @@ Console::Console(int in, int out, int err, SignalWatch& signals)
 }
 
 int Console::columns() const { return out_terminal_ ? size_of(out_).columns : kColumns; }
+int Console::rows() const { return out_terminal_ ? size_of(out_).rows : kRows; }
 int Console::err_columns() const { return err_terminal_ ? size_of(err_).columns : kColumns; }
 int Console::err_rows() const { return err_terminal_ ? size_of(err_).rows : kRows; }
 

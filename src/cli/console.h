@@ -23,6 +23,7 @@ class Console {
   bool err_has_cursor() const { return err_terminal_ && cursor_; }
   bool colour() const { return out_has_cursor() && colour_; }
   int columns() const;  // of standard output; 80 where it has none
+  int rows() const;     // of standard output; 24 where it has none
   int err_columns() const;
   int err_rows() const;  // 24 where it has none
 

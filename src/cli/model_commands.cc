@@ -5,6 +5,7 @@
 #include "cli/client_command.h"
 #include "cli/commands.h"
 #include "cli/model_tables.h"
+#include "cli/render.h"
 #include "cli/show_text.h"
 
 namespace quipu::cli {
@@ -50,30 +51,24 @@ Result<std::string> ps_answer(const Arguments& a, Api& api) {
 
 // Once a second until Ctrl-C: on a terminal over the last one, else one below the other.
 Result<void> watch_ps(Console& console, const Arguments& a, Api& api) {
+  const bool redraws = console.out_has_cursor() && !a.on("json");
+  // Ctrl-C is how it is meant to end; the terminal shows it as ^C in a line that the prompt should not share.
+  const auto interrupted = [&]() -> Result<void> {
+    if (redraws) console.out("\n");
+    if (console.signals().ending() != 0) return error(Code::kCancelled, "ended by a signal");
+    return {};
+  };
   for (bool first = true;; first = false) {
     const auto text = ps_answer(a, api);
-    // Ctrl-C is how it is meant to end, also while the server is asked.
-    if (!text && text.error().code == Code::kCancelled && console.signals().ending() == 0) return {};
+    if (!text && text.error().code == Code::kCancelled) return interrupted();  // while the server was asked
     if (!text) return std::unexpected(text.error());
-    bool taken = true;
-    if (!console.out_has_cursor()) {
-      taken = console.out_text((first || a.on("json") ? "" : "\n") + *text);
-    } else {
-      taken = console.out(first ? "\x1b[2J\x1b[H" : "\x1b[H");
-      for (size_t at = 0; taken && at < text->size();) {
-        const size_t end = std::min(text->find('\n', at), text->size());
-        taken = console.out_text(text->substr(at, end - at)) && console.out("\x1b[K\n");
-        at = end + 1;
-      }
-      taken = taken && console.out("\x1b[J");
-    }
+    const bool taken =
+        redraws
+            ? console.out("\x1b[H\x1b[J" + fit_window(printable(*text), console.columns(), console.rows()))
+            : console.out_text((first || a.on("json") ? "" : "\n") + *text);
     if (!taken) return {};  // nobody reads any more: finish() says so where that is a failure
     console.signals().wait(-1, 0, kWatchMilliseconds);
-    if (console.signals().take_interrupt()) {
-      if (console.out_has_cursor()) console.out("\n");  // behind the terminal's ^C
-      if (console.signals().ending() != 0) return error(Code::kCancelled, "ended by a signal");
-      return {};
-    }
+    if (console.signals().take_interrupt()) return interrupted();
   }
 }
 

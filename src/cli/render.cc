@@ -81,6 +81,23 @@ int rows_before_cursor(std::string_view text, int columns) {
   return row;
 }
 
+std::string fit_window(std::string_view text, int columns, int rows) {
+  const std::string page = fit_page(text, columns);
+  std::string out;
+  int used = 1;  // the cursor's
+  for (size_t at = 0; at < page.size();) {
+    const size_t end = std::min(page.find('\n', at), page.size());
+    std::string line = page.substr(at, end - at);
+    line.resize(line.find_last_not_of(' ') + 1);  // a table's padding would begin a row of its own
+    line += '\n';
+    used += rows_before_cursor(line, columns);
+    if (used > rows) break;
+    out += line;
+    at = end + 1;
+  }
+  return out;
+}
+
 std::string printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -26,6 +26,9 @@ std::string fit_page(std::string_view page, int columns);
 // control characters as line editors show them: to the next multiple of 8, and as ^X.
 int rows_before_cursor(std::string_view text, int columns);
 
+// As much of a text's beginning, broken like a page of help, as a window shows with the cursor below it.
+std::string fit_window(std::string_view text, int columns, int rows);
+
 // The text without control characters other than newline and tab: what a model or a file says must not drive
 // the terminal.
 std::string printable(std::string_view text);

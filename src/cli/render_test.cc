@@ -141,6 +141,13 @@ TEST(Printable, ControlCharactersDoNotReachTheTerminal) {
   EXPECT_EQ(printable("bad\xff!"), "bad\uFFFD!");
 }
 
+TEST(FitWindow, ShowsWhatFitsAboveTheCursor) {
+  EXPECT_EQ(fit_window("a\nb\nc\nd\n", 10, 4), "a\nb\nc\n");
+  EXPECT_EQ(fit_window("a    \n\nb", 3, 9), "a\n\nb\n");
+  EXPECT_EQ(fit_window("xxxxxxxxxx\nz\n", 4, 3), "");  // a word of three rows
+  EXPECT_EQ(fit_window("", 80, 24), "");
+}
+
 }  // namespace
 
 }  // namespace quipu::cli

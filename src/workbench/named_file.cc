@@ -7,7 +7,6 @@
 #include "base/checked.h"
 #include "store/layout.h"
 #include "store/model_info.h"
-#include "store/store.h"
 
 namespace quipu::workbench {
 
@@ -23,15 +22,20 @@ bool is_only_a_path(const std::string& text) {
          text.ends_with(".gguf");
 }
 
-NamedFile named_file_of(const store::ModelInfo& model) {
+}  // namespace
+
+Result<NamedFile> read_named_model(const store::Store& models, const ModelName& name) {
+  QUIPU_ASSIGN(const store::ModelInfo model, store::ModelReader(models).read(name));
+  if (model.model_path.empty())
+    return error(Code::kUnsupported, "{} has no weights", model.name.short_name());
   const auto n_ctx = model.parameters.find("num_ctx");
   const bool says = n_ctx != model.parameters.end() && n_ctx->is_number_integer();
-  NamedFile out{model.model_path, says ? n_ctx->get<int64_t>() : 0, model.name.short_name(), {}};
+  NamedFile out{model.model_path, says ? n_ctx->get<int64_t>() : 0, model.name.short_name(), {}, 0};
   if (!model.projector_paths.empty()) out.projectors.push_back(model.projector_paths.front());  // as it loads
+  if (model.facts != nullptr)
+    out.n_ctx_train = static_cast<int64_t>(std::min<uint64_t>(model.facts->context_length, INT64_MAX));
   return out;
 }
-
-}  // namespace
 
 Result<NamedFile> find_named_file(const std::string& text) {
   const store::Layout layout(store::default_root());
@@ -41,23 +45,7 @@ Result<NamedFile> find_named_file(const std::string& text) {
   if (!reference || !is_there(layout.manifests()))
     return error(Code::kNotFound, "there is no file and no model '{}'", text);
   QUIPU_ASSIGN(const auto models, store::Store::open(layout.root()));
-  QUIPU_ASSIGN(const store::ModelInfo model, store::ModelReader(*models).read(reference->name));
-  if (model.model_path.empty())
-    return error(Code::kUnsupported, "{} has no weights", model.name.short_name());
-  return named_file_of(model);
-}
-
-std::vector<NamedFile> list_named_files() {
-  std::vector<NamedFile> out;
-  const store::Layout layout(store::default_root());
-  if (!is_there(layout.manifests())) return out;
-  const auto models = store::Store::open(layout.root());
-  if (!models) return out;
-  store::ModelReader reader(**models);
-  for (const ModelName& name : (*models)->list_names())
-    if (const auto model = reader.read(name); model && !model->model_path.empty())
-      out.push_back(named_file_of(*model));
-  return out;
+  return read_named_model(*models, reference->name);
 }
 
 Result<OpenedFile> open_named_file(const NamedFile& named) {

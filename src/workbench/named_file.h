@@ -11,6 +11,8 @@
 #include "base/result.h"
 #include "gguf/file.h"
 #include "model/model.h"
+#include "modelfile/model_name.h"
+#include "store/store.h"
 
 namespace quipu::workbench {
 
@@ -19,13 +21,13 @@ struct NamedFile {
   int64_t n_ctx = 0;                         // what the model asks for; 0: it does not say
   std::string model = {};                    // its name as lists show it; empty: a file
   std::vector<std::string> projectors = {};  // that are loaded with it
+  int64_t n_ctx_train = 0;                   // of a model; 0: unknown
 };
 
 // kNotFound: there is neither.
 Result<NamedFile> find_named_file(const std::string& text);
-
-// Those of the store that have weights and can be read.
-std::vector<NamedFile> list_named_files();
+// The same for a model that is known to be one.
+Result<NamedFile> read_named_model(const store::Store& models, const ModelName& name);
 
 // What a plan needs of one. The header is all that is read, but a file that ends early would be planned with
 // weights it does not have. Wants gguf::guard_mappings().

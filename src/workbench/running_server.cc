@@ -22,13 +22,13 @@ bool is_here(const http::Endpoint& e) {
 
 }  // namespace
 
-std::optional<Json> ask_server(const std::string& path) {
+std::optional<Json> ask_server(const std::string& path, std::chrono::milliseconds patience) {
   http::HostSetting where = http::host_setting_from_environment();
   if (!is_here(where.endpoint)) return std::nullopt;
   if (!where.endpoint.is_unix() && where.endpoint.host.empty()) where.endpoint.host = "127.0.0.1";
   http::ClientOptions options;
   options.connect_timeout = std::chrono::milliseconds(500);
-  options.silence_timeout = std::chrono::milliseconds(3'000);
+  options.silence_timeout = patience;
   http::Request request{.method = "GET", .target = where.path_prefix + path};
   if (const auto key = environment("QUIPU_API_KEY"))
     request.headers.add("Authorization", "Bearer " + key->value);

@@ -1,8 +1,9 @@
 // What a server on this machine says of its memory, where one listens: asked, never started.
 //
-// Threads: blocking calls, a few seconds at most.
+// Threads: blocking calls, a few seconds at most unless they are given more.
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -12,8 +13,9 @@ namespace quipu::workbench {
 using Json = nlohmann::ordered_json;
 
 // The object that the server which QUIPU_HOST names answers to a GET, if that is this machine's own and it
-// answers.
-std::optional<Json> ask_server(const std::string& path);
+// answers before it has been silent for so long.
+std::optional<Json> ask_server(const std::string& path,
+                               std::chrono::milliseconds patience = std::chrono::seconds(3));
 // /api/ps of the server that QUIPU_HOST names, if that is this machine's own and it answers.
 std::optional<Json> ask_loaded();
 

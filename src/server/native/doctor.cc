@@ -1,9 +1,42 @@
 // /api/doctor: what the server finds of its machine and its settings.
+#include <algorithm>
+
 #include "doctor/findings.h"
+#include "doctor/models.h"
+#include "doctor/plan_child.h"
 #include "server/native/handlers.h"
+#include "server/native/prepare.h"
 #include "server/service.h"
 
 namespace quipu::server::native {
+
+namespace {
+
+// The store's models as this server's settings would load them.
+quipu::doctor::ModelSource models_of(Service& service) {
+  quipu::doctor::ModelSource source;
+  for (const ModelName& name : service.store().list_names()) source.names.push_back(name.short_name());
+  source.read = [&service](const std::string& name) -> Result<quipu::doctor::StoredModel> {
+    QUIPU_ASSIGN(const Info model, service.read_model(name));
+    if (model->model_path.empty()) return error(Code::kUnsupported, "it has no weights");
+    const auto options = merge_options(service, *model, nullptr);
+    if (!options) return error(Code::kInvalidArgument, "{}", options.error().sentence);
+    const Config& config = service.config();
+    quipu::doctor::StoredModel out{.path = model->model_path,
+                                   .n_ctx = options->num_ctx,
+                                   .says_n_ctx = model->parameters.contains("num_ctx"),
+                                   .kv_cache_type = config.kv_cache_type,
+                                   .threads = static_cast<int>(config.threads)};
+    if (model->facts != nullptr)
+      out.n_ctx_train = static_cast<int64_t>(std::min<uint64_t>(model->facts->context_length, INT64_MAX));
+    if (!model->projector_paths.empty()) out.projector = model->projector_paths.front();
+    return out;
+  };
+  source.plan = quipu::doctor::plan_in_child;
+  return source;
+}
+
+}  // namespace
 
 void doctor(Service& service, const ReplyPtr& reply, Parameter) {
   using quipu::doctor::Finding;
@@ -13,7 +46,10 @@ void doctor(Service& service, const ReplyPtr& reply, Parameter) {
   };
   add(quipu::doctor::examine_processor());
   add(quipu::doctor::examine_memory(service.fleet().budget()));
-  if (!service.config().models.empty()) all.push_back(quipu::doctor::examine_store(service.config().models));
+  if (!service.config().models.empty()) {
+    all.push_back(quipu::doctor::examine_store(service.config().models));
+    add(quipu::doctor::examine_models(models_of(service), service.fleet().budget().budget()));
+  }
   if (const http::Endpoint& e = service.config().host.endpoint; !e.is_unix())
     all.push_back(quipu::doctor::examine_port(service.endpoint().port));
   reply->json(200, quipu::doctor::findings_json(all));

@@ -2,12 +2,10 @@
 //
 // The header is read by a process of its own, `quipu plan`: a file that shrinks while it is mapped ends that
 // one.
-#include <poll.h>
-
 #include <algorithm>
 #include <chrono>
 
-#include "http/child_server.h"
+#include "doctor/plan_child.h"
 #include "runner/kv_types.h"
 #include "runner/memory_report.h"
 #include "server/native/handlers.h"
@@ -91,38 +89,6 @@ std::vector<std::string> arguments(const Config& config, const store::ModelInfo&
   return args;
 }
 
-// The one line that it prints, or why there is none.
-Result<Json> run_plan(std::vector<std::string> args) {
-  QUIPU_ASSIGN(const auto child, http::ChildServer::spawn({.program = "/proc/self/exe",
-                                                           .args = [&](const std::string&) { return args; },
-                                                           .what = "the plan",
-                                                           .capture_errors = true,
-                                                           .keeps_sockets_together = false}));
-  const auto until = std::chrono::steady_clock::now() + kPatience;
-  std::string sentence;
-  bool errors_open = true;
-  const auto read_errors = [&] {
-    errors_open = child->read_errors([&](std::string_view line) {
-      if (line.starts_with("Error: ")) sentence = line.substr(7);
-    });
-  };
-  while (std::chrono::steady_clock::now() < until) {
-    pollfd fds[2] = {{child->output(), POLLIN, 0}, {errors_open ? child->errors() : -1, POLLIN, 0}};
-    if (::poll(fds, 2, 200) < 0) continue;
-    if (errors_open && fds[1].revents != 0) read_errors();
-    if (fds[0].revents == 0) continue;
-    const auto line = child->read_line();
-    if (!line && !child->output_closed()) continue;
-    if (line && *line) {
-      Json plan = Json::parse(**line, nullptr, false);
-      if (plan.is_object()) return plan;
-    }
-    while (errors_open) read_errors();
-    return error(Code::kUnsupported, "{}", sentence.empty() ? "the model cannot be planned" : sentence);
-  }
-  return error(Code::kIo, "the model's file could not be read in time");
-}
-
 }  // namespace
 
 void plan(Service& service, const ReplyPtr& reply, Parameter) {
@@ -153,7 +119,8 @@ void plan(Service& service, const ReplyPtr& reply, Parameter) {
     measured = loaded.memory;
     beside.admitted -= std::min(beside.admitted, loaded.charge);
   }
-  auto planned = run_plan(arguments(service.config(), **model, *options, in->parallel, beside));
+  auto planned =
+      doctor::plan_in_child(arguments(service.config(), **model, *options, in->parallel, beside), kPatience);
   if (!planned) return reply->error(500, planned.error().message);
   Json& out = *planned;
   out["model"] = in->model;

@@ -1,0 +1,134 @@
+#include "doctor/models.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/units.h"
+
+namespace quipu::doctor {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kMostModels = 50, kMostFindings = 10;                 // one screen
+constexpr std::chrono::milliseconds kForAll{10'000}, kForOne{3'000};   // one takes some milliseconds
+constexpr int64_t kLeastContext = 4, kMostContext = int64_t{1} << 30;  // what a plan may be asked for
+
+std::vector<std::string> arguments(const StoredModel& m, uint64_t budget) {
+  std::vector<std::string> args = {"quipu",      "plan", "--json", "--budget", std::to_string(budget),
+                                   "--parallel", "1"};
+  const auto add = [&](const char* flag, const std::string& value) {
+    args.emplace_back(flag);
+    args.push_back(value);
+  };
+  // More than the trained length is lowered to it.
+  add("--num-ctx",
+      std::to_string(m.n_ctx > 0 ? std::clamp(m.n_ctx, kLeastContext, kMostContext) : kMostContext));
+  if (!m.kv_cache_type.empty()) add("--kv-cache-type", m.kv_cache_type);
+  if (m.threads > 0) add("--threads", std::to_string(m.threads));
+  if (!m.projector.empty()) add("--projector", m.projector);
+  args.emplace_back("--");
+  args.push_back(m.path);
+  return args;
+}
+
+uint64_t number_at(const Json& object, const char* key, uint64_t otherwise = 0) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_number_unsigned() ? it->get<uint64_t>() : otherwise;
+}
+
+std::string text_at(const Json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+const Json& member(const Json& object, const char* key) {
+  static const Json kNone = Json::object();
+  const auto it = object.find(key);
+  return it != object.end() && it->is_object() ? *it : kNone;
+}
+
+// Everything, and the cache of one sequence at its full length.
+uint64_t most_bytes(const Json& plan) {
+  const Json& memory = member(plan, "memory");
+  const uint64_t fixed =
+      number_at(member(memory, "total"), "planned") - number_at(member(memory, "kv"), "planned");
+  const uint64_t ceiling = number_at(member(memory, "kv"), "ceiling");
+  return ceiling > UINT64_MAX - fixed ? UINT64_MAX : fixed + ceiling;
+}
+
+// A change of the plan in the words of whoever makes it; empty: there is no setting for it.
+std::string as_setting(const std::string& change, const StoredModel& m) {
+  if (change.find(',') != change.npos) return {};
+  if (change.starts_with("num_ctx="))
+    return fmt::format("PARAMETER num_ctx {} in its Modelfile{}", change.substr(8),
+                       m.says_n_ctx ? "" : " (QUIPU_CONTEXT_LENGTH: for all)");
+  if (change.starts_with("kv_cache_type=")) return "QUIPU_KV_CACHE_TYPE=" + change.substr(14);
+  return {};
+}
+
+// The finding for a model that does not fit.
+Finding too_large(const std::string& name, const StoredModel& m, const Json& plan, uint64_t budget) {
+  int64_t n_ctx = m.n_ctx > 0 ? m.n_ctx : m.n_ctx_train;
+  if (m.n_ctx_train > 0) n_ctx = std::min(n_ctx, m.n_ctx_train);
+  const bool not_at_all = text_at(plan, "fits") == "no";
+  std::string fitting, remedy, other;
+  if (const auto all = plan.find("alternatives"); all != plan.end() && all->is_array())
+    for (const Json& one : *all) {
+      if (!one.is_object() || text_at(one, "fits") != "yes") continue;
+      const std::string change = text_at(one, "change"), setting = as_setting(change, m);
+      if (setting.starts_with("PARAMETER")) fitting = change.substr(8);
+      if (!setting.empty())
+        remedy += (remedy.empty() ? "" : ", or ") + setting;
+      else if (other.empty())
+        other = change;  // another file, or several changes at once
+    }
+  if (remedy.empty())
+    remedy = other.empty() ? "a smaller model, a file with fewer bits, or a larger QUIPU_MEMORY" : other;
+  if (not_at_all)
+    return {"model", Status::kWarn,
+            fmt::format("{}: does not fit at all: it needs {}, {} are for models", name,
+                        format_bytes(number_at(plan, "charge")), format_bytes(budget)),
+            remedy};
+  return {"model", Status::kWarn,
+          fmt::format("{}: its num_ctx{} takes {} at full length, {} are for models{}", name,
+                      n_ctx > 0 ? fmt::format(" {}", n_ctx) : "", format_bytes(most_bytes(plan)),
+                      format_bytes(budget), fitting.empty() ? "" : fmt::format("; num_ctx {} fits", fitting)),
+          remedy};
+}
+
+}  // namespace
+
+std::vector<Finding> examine_models(ModelSource source, uint64_t budget) {
+  std::vector<Finding> out;
+  std::sort(source.names.begin(), source.names.end());
+  const size_t n = std::min(source.names.size(), kMostModels);
+  const auto until = Clock::now() + kForAll;
+  size_t seen = 0, unplanned = 0, large = 0;
+  std::string first_problem;
+  for (; seen < n; ++seen) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
+    if (left.count() <= 0) break;
+    const std::string& name = source.names[seen];
+    const auto model = source.read(name);
+    const auto plan = model ? source.plan(arguments(*model, budget), std::min(left, kForOne))
+                            : Result<Json>(std::unexpected(model.error()));
+    if (!plan) {
+      if (unplanned++ == 0) first_problem = fmt::format("{}: {}", name, plan.error().message);
+    } else if (text_at(*plan, "fits") != "yes") {
+      if (large++ < kMostFindings) out.push_back(too_large(name, *model, *plan, budget));
+    }
+  }
+  if (source.names.empty()) return {{"models", Status::kOk, "none in the store"}};
+  std::string text = fmt::format("{} of {} fit with their own num_ctx", seen - large - unplanned, seen);
+  if (large > kMostFindings) text += fmt::format("; {} of those that do not are shown", kMostFindings);
+  if (unplanned > 0) text += fmt::format("; {} cannot be planned ({})", unplanned, first_problem);
+  if (seen < source.names.size()) text += fmt::format("; {} more not looked at", source.names.size() - seen);
+  out.push_back({"models", Status::kOk, text});
+  return out;
+}
+
+}  // namespace quipu::doctor
