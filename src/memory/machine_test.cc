@@ -7,12 +7,14 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_data.h"
+
 namespace quipu::memory {
 namespace {
 
 constexpr uint64_t kMiB = 1 << 20;
 
-// A made-up /proc and /sys/fs/cgroup.
+// A /proc and /sys/fs/cgroup, made up or recorded.
 class Tree : public testing::Test {
  protected:
   void SetUp() override {
@@ -37,6 +39,24 @@ class Tree : public testing::Test {
     write("sys/fs/cgroup" + group + "/memory.max", max + "\n");
     write("sys/fs/cgroup" + group + "/memory.current", current + "\n");
     write("sys/fs/cgroup" + group + "/memory.stat", stat);
+  }
+  // testdata/cgroup/NAME.txt, whose process is a runner.
+  void unpack(const std::string& name, pid_t runner) {
+    std::string path, text;
+    const auto end_file = [&] {
+      if (!path.empty()) write(path, text);
+      text.clear();
+    };
+    for (const std::string& line : test::lines(test::read_file(QUIPU_TESTDATA "/cgroup/" + name + ".txt"))) {
+      if (line.starts_with("== /")) {
+        end_file();
+        path = line.substr(4);
+      } else {
+        text += line + "\n";
+      }
+    }
+    end_file();
+    runners_.push_back(runner);
   }
   // A runner with so much anonymous memory.
   void write_runner(pid_t pid, uint64_t anonymous_kb) {
@@ -257,6 +277,36 @@ TEST_F(Tree, WhatIsOutsideOfANamespaceIsBoundedByTheTop) {
   write("etc/memory.max", "5\n");
   write_v2("", "1000000000", "0");
   EXPECT_EQ(capacity(), 1'000'000'000u);
+}
+
+// ---- as kernels write them
+
+TEST_F(Tree, RecordedVersion1) {
+  unpack("v1", 19242);
+  const Machine m = probe();
+  ASSERT_EQ(m.terms.size(), 3u) << "the root has no limit, nor has swap";
+  EXPECT_EQ(m.total, 24'684'096ull * 1024);
+  constexpr uint64_t kOurs = 314'748ull * 1024, kFile = 200 * kMiB;
+  EXPECT_EQ(m.terms[0].bytes, 23'310'596ull * 1024 + kOurs);
+  EXPECT_EQ(m.terms[1].name, "cgroup /quipu.slice/app memory.limit_in_bytes");
+  EXPECT_EQ(m.terms[1].bytes, 2048 * kMiB - (533'377'024 - kFile - kOurs));
+  EXPECT_EQ(m.terms[2].name, "cgroup /quipu.slice memory.limit_in_bytes");
+  EXPECT_EQ(m.terms[2].bytes, 4096 * kMiB - (533'639'168 - kFile - kOurs))
+      << "its file cache is that of the group below";
+}
+
+TEST_F(Tree, RecordedVersion2) {
+  unpack("v2", 604);
+  const Machine m = probe();
+  ASSERT_EQ(m.terms.size(), 4u) << "the root has no limit";
+  constexpr uint64_t kOurs = 315'780ull * 1024, kFile = 200 * kMiB;
+  EXPECT_EQ(m.terms[0].bytes, 131'124'308ull * 1024 + kOurs);
+  EXPECT_EQ(m.terms[1].name, "cgroup /quipu.slice/app memory.max");
+  EXPECT_EQ(m.terms[1].bytes, 2048 * kMiB - (534'573'056 - kFile - kOurs));
+  EXPECT_EQ(m.terms[2].name, "cgroup /quipu.slice memory.max");
+  EXPECT_EQ(m.terms[2].bytes, 4096 * kMiB - (534'831'104 - kFile - kOurs));
+  EXPECT_EQ(m.terms[3].name, "cgroup /quipu.slice memory.high");
+  EXPECT_EQ(m.capacity(), 1024 * kMiB - (534'831'104 - kFile - kOurs));
 }
 
 // ---- what is odd
