@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <sstream>
 #include <thread>
 
+#include "base/cgroup_levels.h"
+#include "base/kernel_file.h"
 #include "base/thread_pool.h"
 
 namespace quipu {
@@ -31,13 +32,6 @@ int allowed_cores() {
   return cores;
 }
 
-std::string slurp(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream out;
-  if (in) out << in.rdbuf();
-  return out.str();
-}
-
 std::optional<double> quota_of(const std::string& dir, bool v2) {
   double quota = 0, period = 0;
   if (v2) {
@@ -55,23 +49,8 @@ std::optional<double> quota_of(const std::string& dir, bool v2) {
 
 std::optional<double> cgroup_cpu_quota(const std::string& root) {
   std::optional<double> least;
-  std::istringstream groups(slurp(root + "/proc/self/cgroup"));
-  std::string line;
-  while (std::getline(groups, line)) {  // "0::/path" (v2), "4:cpu,cpuacct:/path" (v1)
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    const bool v2 = controllers == ",,";
-    if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
-    const std::string base = root + (v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu");
-    for (std::string path = line.substr(second + 1);;) {
-      if (const auto q = quota_of(base + (path == "/" ? "" : path), v2))
-        least = std::min(least.value_or(*q), *q);
-      if (path == "/" || path.empty()) break;
-      const size_t slash = path.rfind('/');
-      path = slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
-    }
-  }
+  for (const CgroupLevel& level : cgroup_levels(root, "cpu"))
+    if (const auto q = quota_of(level.folder, level.v2)) least = std::min(least.value_or(*q), *q);
   return least;
 }
 

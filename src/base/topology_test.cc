@@ -116,6 +116,14 @@ TEST_F(CpuQuota, V1InAContainer) {
   EXPECT_EQ(quota(), 4.0);
 }
 
+TEST_F(CpuQuota, MountsElsewhereAreFound) {
+  write("proc/self/mountinfo", "36 31 0:33 /docker/abc /cg/cpu rw - cgroup cgroup rw,cpu,cpuacct\n");
+  write("proc/self/cgroup", "4:cpu,cpuacct:/docker/abc/inner\n");
+  write("cg/cpu/inner/cpu.cfs_quota_us", "150000\n");
+  write("cg/cpu/inner/cpu.cfs_period_us", "100000\n");
+  EXPECT_EQ(quota(), 1.5);
+}
+
 TEST_F(CpuQuota, GarbageIsNoQuota) {
   write("proc/self/cgroup", "nonsense\n::\n0::\n0::/a/../..\n5:cpuset:/b\n");
   write("sys/fs/cgroup/cpu.max", "many\n");

@@ -12,16 +12,14 @@
 
 #include "base/cpu.h"
 #include "base/environment.h"
+#include "base/kernel_file.h"
 #include "base/thread_pool.h"
 #include "base/topology.h"
 #include "base/units.h"
-#include "memory/kernel_file.h"
 
 namespace quipu::doctor {
 
 namespace {
-
-using memory::slurp;
 
 constexpr uint64_t kLittleMemory = uint64_t{1} << 30;  // below this no model of use fits
 constexpr uint64_t kSomeSwap = 64 << 20;
@@ -167,8 +165,8 @@ std::vector<Finding> examine_memory(const memory::Machine& m, const std::string&
     terms += fmt::format("{}{} {}", terms.empty() ? "" : ", ", t.name, format_bytes(t.bytes));
   out.push_back({"budget", Status::kOk, terms});
   const std::string meminfo = slurp(root + "/proc/meminfo");
-  const uint64_t total = memory::field(meminfo, "SwapTotal:").value_or(0);
-  const uint64_t used = total - std::min(total, memory::field(meminfo, "SwapFree:").value_or(0));
+  const uint64_t total = number_of_key(meminfo, "SwapTotal:").value_or(0);
+  const uint64_t used = total - std::min(total, number_of_key(meminfo, "SwapFree:").value_or(0));
   if (used > kSomeSwap)
     out.push_back({"swap", Status::kWarn,
                    fmt::format("{} of {} in use", format_bytes(used), format_bytes(total)),

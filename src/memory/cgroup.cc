@@ -6,8 +6,9 @@
 #include <optional>
 #include <string_view>
 
+#include "base/cgroup_levels.h"
 #include "base/checked.h"
-#include "memory/kernel_file.h"
+#include "base/kernel_file.h"
 
 namespace quipu::memory {
 
@@ -15,74 +16,7 @@ namespace {
 
 // Version 1 writes "no limit" as a number near 2^63.
 constexpr uint64_t kNoLimit = 1ull << 60;
-// The kernel has neither longer paths nor deeper trees worth following.
-constexpr size_t kMostPath = 4096, kMostLevels = 256, kMostName = 200;
-
-struct Mount {
-  std::string at, root;  // where it is mounted, and which group that shows
-};
-
-std::vector<std::string_view> split(std::string_view text, char at) {
-  std::vector<std::string_view> parts;
-  while (true) {
-    const size_t end = text.find(at);
-    parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) return parts;
-    text.remove_prefix(end + 1);
-  }
-}
-
-bool has_item(std::string_view list, std::string_view item) {
-  const auto items = split(list, ',');
-  return std::find(items.begin(), items.end(), item) != items.end();
-}
-
-// mountinfo writes white space and backslashes as "\040".
-std::string unescaped(std::string_view text) {
-  std::string out;
-  const auto octal = [](char c) { return c >= '0' && c <= '7'; };
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size() && octal(text[i + 1]) && octal(text[i + 2]) &&
-        octal(text[i + 3])) {
-      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-// "35 31 0:32 ROOT AT rw,relatime shared:9 - cgroup cgroup rw,memory"
-std::vector<Mount> find_mounts(const std::string& root, bool v2) {
-  std::vector<Mount> mounts;
-  const std::string text = slurp(root + "/proc/self/mountinfo");
-  for (const std::string_view line : split(text, '\n')) {
-    const auto words = split(line, ' ');
-    const auto dash = std::find(words.begin(), words.end(), "-");
-    if (words.size() < 6 || words.end() - dash < 4) continue;
-    if (v2 ? dash[1] == "cgroup2" : dash[1] == "cgroup" && has_item(dash[3], "memory"))
-      mounts.push_back({unescaped(words[4]), unescaped(words[3])});
-  }
-  if (!mounts.empty()) return mounts;
-  if (!v2) return {{"/sys/fs/cgroup/memory", "/"}};
-  return {{"/sys/fs/cgroup", "/"}, {"/sys/fs/cgroup/unified", "/"}};
-}
-
-// A group's path below the mount: that of /proc/self/cgroup, less what the mount shows as its root. What lies
-// outside of what this process can see (it has ".." in it) is bounded by the top at least.
-std::string path_below(const Mount& mount, std::string_view path) {
-  const auto parts = split(path, '/');
-  if (path.size() > kMostPath || !path.starts_with('/') ||
-      std::find(parts.begin(), parts.end(), "..") != parts.end())
-    return "/";
-  if (mount.root.size() > 1 && path.starts_with(mount.root)) {
-    const std::string_view rest = path.substr(mount.root.size());
-    if (rest.empty()) return "/";
-    if (rest.starts_with('/')) return std::string(rest);
-  }
-  return std::string(path);
-}
+constexpr size_t kMostName = 200;
 
 // Names of groups are bytes that anybody chose, and go into reports.
 std::string printable(std::string_view name) {
@@ -102,7 +36,7 @@ constexpr Files kV1[] = {{"memory.limit_in_bytes", "memory.usage_in_bytes"},
 // Of version 1 the totals, which include the groups below, where there are any.
 uint64_t file_cache(const std::string& stat, bool v2) {
   const auto sum = [&](const char* inactive, const char* active) -> std::optional<uint64_t> {
-    const auto a = field(stat, inactive), b = field(stat, active);
+    const auto a = number_of_key(stat, inactive), b = number_of_key(stat, active);
     if (!a && !b) return std::nullopt;
     return checked_add(a.value_or(0), b.value_or(0)).value_or(UINT64_MAX);
   };
@@ -111,46 +45,28 @@ uint64_t file_cache(const std::string& stat, bool v2) {
   return sum("inactive_file", "active_file").value_or(0);
 }
 
-void add_level(const std::string& folder, const std::string& path, bool v2, uint64_t ours,
-               std::vector<BudgetTerm>& terms) {
+void add_level(const CgroupLevel& level, uint64_t ours, std::vector<BudgetTerm>& terms) {
   std::optional<uint64_t> cache;  // the same for both limits
-  for (const Files& files : v2 ? kV2 : kV1) {
-    const auto limit = leading_number(slurp(fmt::format("{}/{}", folder, files.limit)));
+  for (const Files& files : level.v2 ? kV2 : kV1) {
+    const auto limit = leading_number(slurp(fmt::format("{}/{}", level.folder, files.limit)));
     if (!limit || *limit >= kNoLimit) continue;
-    uint64_t used = leading_number(slurp(fmt::format("{}/{}", folder, files.usage))).value_or(0);
-    if (!cache) cache = file_cache(slurp(folder + "/memory.stat"), v2);
+    uint64_t used = leading_number(slurp(fmt::format("{}/{}", level.folder, files.usage))).value_or(0);
+    if (!cache) cache = file_cache(slurp(level.folder + "/memory.stat"), level.v2);
     used -= std::min(used, checked_add(*cache, ours).value_or(UINT64_MAX));
     terms.push_back(
-        {fmt::format("cgroup {} {}", printable(path), files.limit), *limit - std::min(*limit, used)});
-  }
-}
-
-void add_ancestors(const std::string& base, std::string path, bool v2, uint64_t ours,
-                   std::vector<BudgetTerm>& terms) {
-  for (size_t level = 0; level < kMostLevels; ++level) {
-    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-    const std::string folder = base + (path == "/" ? "" : path);
-    // Version 1 can keep a group's use from those above it, which then bound it no more.
-    if (!v2 && level > 0 && leading_number(slurp(folder + "/memory.use_hierarchy")) == 0) return;
-    add_level(folder, path, v2, ours, terms);
-    if (path == "/") return;
-    path.resize(std::max<size_t>(path.rfind('/'), 1));
+        {fmt::format("cgroup {} {}", printable(level.path), files.limit), *limit - std::min(*limit, used)});
   }
 }
 
 }  // namespace
 
 void add_cgroup_terms(const std::string& root, uint64_t ours, std::vector<BudgetTerm>& terms) {
-  const std::string groups = slurp(root + "/proc/self/cgroup");
-  for (const std::string_view line : split(groups, '\n')) {  // "0::/path" (v2), "9:memory:/path" (v1)
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string_view::npos || second == std::string_view::npos) continue;
-    const std::string_view number = line.substr(0, first), path = line.substr(second + 1),
-                           controllers = line.substr(first + 1, second - first - 1);
-    const bool v2 = controllers.empty();
-    if (v2 ? number != "0" : !has_item(controllers, "memory")) continue;
-    for (const Mount& mount : find_mounts(root, v2))
-      add_ancestors(root + mount.at, path_below(mount, path), v2, ours, terms);
+  bool bounded = true;  // by the groups above the last one
+  for (const CgroupLevel& level : cgroup_levels(root, "memory")) {
+    // Version 1 can keep a group's use from those above it, which then bound it no more.
+    bounded = level.innermost ||
+              (bounded && (level.v2 || leading_number(slurp(level.folder + "/memory.use_hierarchy")) != 0));
+    if (bounded) add_level(level, ours, terms);
   }
 }
 

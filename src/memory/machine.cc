@@ -5,8 +5,8 @@
 
 #include "base/checked.h"
 #include "base/environment.h"
+#include "base/kernel_file.h"
 #include "memory/cgroup.h"
-#include "memory/kernel_file.h"
 
 namespace quipu::memory {
 
@@ -60,7 +60,7 @@ std::vector<BudgetTerm> Machine::all_terms() const {
 }
 
 uint64_t anonymous_bytes(pid_t pid, const std::string& root) {
-  return field(slurp(fmt::format("{}/proc/{}/status", root, pid)), "RssAnon:").value_or(0);
+  return number_of_key(slurp(fmt::format("{}/proc/{}/status", root, pid)), "RssAnon:").value_or(0);
 }
 
 Machine probe_machine(const Probe& probe) {
@@ -70,11 +70,11 @@ Machine probe_machine(const Probe& probe) {
 
   Machine m;
   const std::string meminfo = slurp(probe.root + "/proc/meminfo");
-  m.total = field(meminfo, "MemTotal:").value_or(0);
-  if (const auto available = field(meminfo, "MemAvailable:")) {
+  m.total = number_of_key(meminfo, "MemTotal:").value_or(0);
+  if (const auto available = number_of_key(meminfo, "MemAvailable:")) {
     m.available = *available;
   } else {  // a system that does not estimate it
-    const auto part = [&](const char* name) { return field(meminfo, name).value_or(0); };
+    const auto part = [&](const char* name) { return number_of_key(meminfo, name).value_or(0); };
     const uint64_t cached = part("Cached:");
     m.available = add(add(part("MemFree:"), part("Buffers:")), cached - std::min(cached, part("Shmem:")));
   }

@@ -1,6 +1,6 @@
 #include "server/native/machine.h"
 
-#include "memory/kernel_file.h"
+#include "base/kernel_file.h"
 #include "runner/memory_report.h"
 #include "server/service.h"
 
@@ -8,6 +8,6 @@ namespace quipu::server::native {
 
 Json machine_json(Service& service) { return runner::machine_json(service.fleet().budget()); }
 
-uint64_t own_memory() { return memory::field(memory::slurp("/proc/self/smaps_rollup"), "Pss:").value_or(0); }
+uint64_t own_memory() { return number_of_key(slurp("/proc/self/smaps_rollup"), "Pss:").value_or(0); }
 
 }  // namespace quipu::server::native

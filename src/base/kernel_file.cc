@@ -1,4 +1,4 @@
-#include "memory/kernel_file.h"
+#include "base/kernel_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 
 #include "base/checked.h"
 
-namespace quipu::memory {
+namespace quipu {
 
 namespace {
 
@@ -49,7 +49,7 @@ std::optional<uint64_t> leading_number(std::string_view text) {
   return value;
 }
 
-std::optional<uint64_t> field(std::string_view text, std::string_view key) {
+std::optional<uint64_t> number_of_key(std::string_view text, std::string_view key) {
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
@@ -68,4 +68,4 @@ std::optional<uint64_t> field(std::string_view text, std::string_view key) {
   return std::nullopt;
 }
 
-}  // namespace quipu::memory
+}  // namespace quipu

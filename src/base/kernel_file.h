@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace quipu::memory {
+namespace quipu {
 
 // Its text, of which a MiB at most; empty where there is none.
 std::string slurp(const std::string& path);
@@ -16,6 +16,6 @@ std::string slurp(const std::string& path);
 std::optional<uint64_t> leading_number(std::string_view text);
 
 // Of lines "KEY value" (memory.stat) or "KEY value kB" (/proc/meminfo), in bytes.
-std::optional<uint64_t> field(std::string_view text, std::string_view key);
+std::optional<uint64_t> number_of_key(std::string_view text, std::string_view key);
 
-}  // namespace quipu::memory
+}  // namespace quipu
