@@ -38,36 +38,47 @@ uint64_t blocks_for(int64_t n_tokens) {
 
 // Blocks a sequence of n tokens holds in a group: a windowed one keeps its window and the block it is
 // writing.
-uint64_t blocks(const KvGroup& g, int64_t n_tokens) {
+uint64_t blocks(const KvGroupPlan& g, int64_t n_tokens) {
   const int64_t most = g.window > 0 ? checked_add(g.window, kBlockTokens).value_or(n_tokens) : n_tokens;
   return blocks_for(std::min(n_tokens, most));
 }
 
-// What a windowed group takes beyond that while the rows of a batch are written: none of them looks back
+// What windowed groups take beyond that while the rows of a batch are written: none of them looks back
 // farther than its window, but the first and the last of them have different ones.
-uint64_t batch_bytes(const ModelShape& shape, const RuntimeOptions& o) {
+uint64_t batch_bytes(const MemoryPlan& p, int64_t n_sequences, int64_t n_tokens) {
   uint64_t sum = 0;
-  for (const KvGroup& g : shape.groups) {
-    const uint64_t beyond = mul(o.n_parallel, blocks_for(o.n_ctx) - blocks(g, o.n_ctx));
-    const uint64_t rows = add(blocks_for(shape.max_rows), mul(o.n_parallel - 1, 1));
-    sum = add(sum, mul(std::min(beyond, rows), block_bytes(g, o)));
+  for (const KvGroupPlan& g : p.kv_groups) {
+    const uint64_t beyond = mul(n_sequences, blocks_for(n_tokens) - blocks(g, n_tokens));
+    const uint64_t rows = add(g.batch_blocks, mul(n_sequences - 1, 1));
+    sum = add(sum, mul(std::min(beyond, rows), g.block_bytes));
   }
   return sum;
 }
 
-uint64_t kv_bytes(const ModelShape& shape, const RuntimeOptions& o, int64_t n_tokens) {
+uint64_t kv_bytes(const MemoryPlan& p, int64_t n_tokens) {
   uint64_t sum = 0;
-  for (const KvGroup& g : shape.groups) sum = add(sum, mul(blocks(g, n_tokens), block_bytes(g, o)));
+  for (const KvGroupPlan& g : p.kv_groups) sum = add(sum, mul(blocks(g, n_tokens), g.block_bytes));
   return sum;
+}
+
+// "80.0 KiB a token", "96.0 KiB a token, 16.0 KiB beyond 512"
+std::string growth(const MemoryPlan& p) {
+  int64_t widest = 0;
+  uint64_t beyond = 0;
+  for (const KvGroupPlan& g : p.kv_groups) {
+    widest = std::max(widest, g.window);
+    if (g.window == 0) beyond = add(beyond, g.block_bytes / kBlockTokens);
+  }
+  const std::string first = format_bytes(p.kv_bytes_per_token) + " a token";
+  return widest == 0 ? first : fmt::format("{}, {} beyond {}", first, format_bytes(beyond), widest);
 }
 
 std::string sequences(int64_t n) { return fmt::format("{} sequence{}", n, n == 1 ? "" : "s"); }
 
-// Tokens that a budget holds beside everything that is not KV.
+// Tokens of one sequence that a budget holds beside everything that is not KV.
 uint64_t room_for_tokens(const MemoryPlan& p, uint64_t budget) {
   const uint64_t fixed = p.total() - std::min(p.bytes(Category::kKv), p.total());
-  const uint64_t room = budget > fixed ? budget - fixed : 0;
-  return p.kv_block_bytes > 0 ? mul(room / p.kv_block_bytes, static_cast<uint64_t>(kBlockTokens)) : 0;
+  return static_cast<uint64_t>(p.tokens_within(budget > fixed ? budget - fixed : 0));
 }
 
 }  // namespace
@@ -85,11 +96,29 @@ uint64_t MemoryPlan::bytes(Category c) const {
   return sum;
 }
 
+uint64_t MemoryPlan::kv_of_sequence(int64_t n_tokens) const {
+  return add(kv_bytes(*this, n_tokens), batch_bytes(*this, 1, n_tokens));
+}
+
+int64_t MemoryPlan::tokens_within(uint64_t bytes) const {
+  constexpr int64_t kMostBlocks = INT64_MAX / kBlockTokens;
+  int64_t low = 0, high = kMostBlocks;  // blocks: low fits
+  if (kv_of_sequence(high * kBlockTokens) <= bytes) return high * kBlockTokens;
+  while (high - low > 1) {
+    const int64_t middle = low + (high - low) / 2;
+    (kv_of_sequence(middle * kBlockTokens) <= bytes ? low : high) = middle;
+  }
+  return low * kBlockTokens;
+}
+
 MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
   MemoryPlan p;
-  for (const KvGroup& g : shape.groups) p.kv_block_bytes = add(p.kv_block_bytes, block_bytes(g, o));
+  for (const KvGroup& g : shape.groups) {
+    p.kv_groups.push_back({block_bytes(g, o), g.window, blocks_for(shape.max_rows)});
+    p.kv_block_bytes = add(p.kv_block_bytes, p.kv_groups.back().block_bytes);
+  }
   p.kv_bytes_per_token = p.kv_block_bytes / kBlockTokens;
-  p.kv_ceiling = add(mul(o.n_parallel, kv_bytes(shape, o, o.n_ctx)), batch_bytes(shape, o));
+  p.kv_ceiling = add(mul(o.n_parallel, kv_bytes(p, o.n_ctx)), batch_bytes(p, o.n_parallel, o.n_ctx));
 
   const bool has_windows =
       std::any_of(shape.groups.begin(), shape.groups.end(), [](const KvGroup& g) { return g.window > 0; });
@@ -97,7 +126,7 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
   if (shape.projector_bytes != 0)
     p.lines.push_back({Category::kProjector, shape.projector_bytes, "the projector file, mapped read-only"});
   p.lines.push_back(
-      {Category::kKv, kv_bytes(shape, o, o.tokens_in_use),
+      {Category::kKv, kv_bytes(p, o.tokens_in_use),
        fmt::format("{} tokens in use x {} B, by {} tokens{}", o.tokens_in_use, p.kv_bytes_per_token,
                    kBlockTokens, has_windows ? "; windowed layers less" : "")});
   p.lines.push_back({Category::kWorkspace, shape.workspace_bytes,
@@ -116,10 +145,7 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
 }
 
 uint64_t charge(const MemoryPlan& p, const RuntimeOptions& o) {
-  const int64_t useful = std::min(o.n_ctx, kUsefulContext);
-  const uint64_t blocks_of_one =
-      static_cast<uint64_t>(std::max<int64_t>(useful + kBlockTokens - 1, 0) / kBlockTokens);
-  const uint64_t one = std::min(mul(blocks_of_one, p.kv_block_bytes), p.kv_ceiling);
+  const uint64_t one = std::min(p.kv_of_sequence(std::min(o.n_ctx, kUsefulContext)), p.kv_ceiling);
   const uint64_t kv = p.bytes(Category::kKv);
   return add(p.total() - std::min(kv, p.total()), std::max(kv, one));
 }
@@ -177,9 +203,8 @@ std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& o, const Measu
     line(category_name(l.category), l.bytes,
          measured != nullptr ? measured->of[static_cast<size_t>(l.category)] : std::nullopt, l.formula);
   line("total", p.total(), measured != nullptr ? measured->total : std::nullopt, "");
-  out +=
-      fmt::format("KV grows by {} a token, up to {} ({} of {} tokens).\n", format_bytes(p.kv_bytes_per_token),
-                  format_bytes(p.kv_ceiling), sequences(o.n_parallel), o.n_ctx);
+  out += fmt::format("KV grows by {}, up to {} ({} of {} tokens).\n", growth(p), format_bytes(p.kv_ceiling),
+                     sequences(o.n_parallel), o.n_ctx);
   return out;
 }
 

@@ -59,6 +59,30 @@ TEST(Plan, AWindowedGroupKeepsItsWindow) {
       << "longer than the context: no window";
 }
 
+TEST(Plan, BehindAWindowItGrowsByLess) {
+  ModelShape s = granite();
+  s.groups.push_back(s.groups[0]);
+  s.groups[1].window = 512;
+  const RuntimeOptions o = options(16384, 1);
+  const MemoryPlan p = plan(s, o);
+  const uint64_t block = p.kv_block_bytes / 2;
+  EXPECT_EQ(p.kv_of_sequence(512), 32 * block);
+  EXPECT_EQ(p.kv_of_sequence(16384), p.kv_ceiling);
+  EXPECT_EQ(p.kv_ceiling, (512 + 17 + 8) * block) << "and a batch of 256 rows";
+  // One of 2,048 tokens.
+  EXPECT_EQ(charge(p, o), p.total() + (64 + 17 + 8) * block);
+  for (const int64_t tokens : {0, 32, 512, 544, 2048, 16384}) {
+    EXPECT_EQ(p.tokens_within(p.kv_of_sequence(tokens)), tokens);
+    EXPECT_EQ(p.tokens_within(p.kv_of_sequence(tokens + 32) - 1), tokens);
+  }
+  EXPECT_NE(plan_lines(p, o).find("KV grows by 160.0 KiB a token, 80.0 KiB beyond 512, up to"),
+            std::string::npos)
+      << plan_lines(p, o);
+  // One that keeps nothing else holds any number of tokens.
+  s.groups.erase(s.groups.begin());
+  EXPECT_GT(plan(s, o).tokens_within(UINT64_MAX / 2), int64_t{1} << 60);
+}
+
 TEST(Plan, AbsurdSizesSaturateAndFitNowhere) {
   ModelShape s = granite();
   s.groups.assign(1,

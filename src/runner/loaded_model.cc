@@ -139,17 +139,16 @@ std::expected<void, LoadFailure> LoadedModel::check_room(const RunLimits& limits
   machine.admitted = 0;  // what others hold can be had, as long as the budget holds it
   const uint64_t room = p.kv_room(machine.budget()), wanted = p.plan.bytes(memory::Category::kKv);
   if (wanted <= room) return {};
-  const uint64_t blocks = room / std::max<uint64_t>(p.plan.kv_block_bytes, 1),
-                 tokens = blocks * kernels::kBlockTokens;
+  const int64_t tokens = p.plan.tokens_within(room);
   LoadFailure failure(
       {Code::kOutOfMemory,
        fmt::format("{} tokens need a KV cache of {}, and the budget has room for {}: try num_ctx {}",
                    p.options.n_ctx, format_bytes(wanted), format_bytes(room), tokens),
        {}});
   auto others = nlohmann::ordered_json::array();
-  if (blocks > 0)
+  if (tokens > 0)
     others.push_back({{"change", fmt::format("num_ctx={}", tokens)},
-                      {"total", machine.budget() - room + blocks * p.plan.kv_block_bytes},
+                      {"total", machine.budget() - room + p.plan.kv_of_sequence(tokens)},
                       {"fits", "yes"}});
   failure.plan = {{"memory", plan_json(p)},
                   {"machine", machine_json(machine)},

@@ -38,8 +38,7 @@ Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions
   p.plan = memory::plan(shape, p.options);
   if (load.n_ctx <= 0 && p.plan.kv_block_bytes > 0) {
     // One sequence of the default length must fit beside everything else; it takes whole blocks.
-    const uint64_t room = p.kv_room(machine.budget()) / p.plan.kv_block_bytes * kernels::kBlockTokens;
-    const auto fitting = static_cast<int64_t>(std::min<uint64_t>(room, static_cast<uint64_t>(trained)));
+    const int64_t fitting = p.plan.tokens_within(p.kv_room(machine.budget()));
     p.options.n_ctx = std::min(trained, std::max(fitting, kLeastContext));
     p.plan = memory::plan(shape, p.options);
   }
