@@ -14,7 +14,7 @@
 #include "base/system_error.h"
 #include "runner/end_watch.h"
 #include "server/config.h"
-#include "server/go_json.h"
+#include "server/json.h"
 #include "server/service.h"
 #include "store/file_model.h"
 

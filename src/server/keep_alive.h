@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "base/result.h"
-#include "server/go_json.h"
+#include "server/json.h"
 
 namespace quipu::server {
 

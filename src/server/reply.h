@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "http/exchange.h"
-#include "server/go_json.h"
+#include "server/json.h"
 #include "server/metrics.h"
 
 namespace quipu::server {

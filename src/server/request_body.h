@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "server/go_json.h"
+#include "server/json.h"
 
 namespace quipu::server {
 

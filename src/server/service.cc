@@ -247,7 +247,7 @@ std::optional<http::Response> Service::refuse(const http::Request& head, http::H
     http::Headers key = {{"WWW-Authenticate", "Bearer"}, {"Content-Type", "application/json; charset=utf-8"}};
     return with({.status = 401,
                  .headers = key,
-                 .body = go_json({{"error", "unauthorized: a bearer key is needed (QUIPU_API_KEY)"}})});
+                 .body = go_json(Json{{"error", "unauthorized: a bearer key is needed (QUIPU_API_KEY)"}})});
   }
   return std::nullopt;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/units.h"
+#include "server/times.h"
 
 namespace quipu::server::native {
 

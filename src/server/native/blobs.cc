@@ -60,7 +60,7 @@ bool may_exist(const std::string& text, const Digest& digest) {
 http::Response answer(int status, http::Headers headers, const std::string& sentence = {}) {
   if (sentence.empty()) return {.status = status, .headers = std::move(headers), .body = {}};
   headers.add("Content-Type", "application/json; charset=utf-8");
-  return {.status = status, .headers = std::move(headers), .body = go_json({{"error", sentence}})};
+  return {.status = status, .headers = std::move(headers), .body = go_json(Json{{"error", sentence}})};
 }
 
 }  // namespace

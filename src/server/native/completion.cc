@@ -70,7 +70,7 @@ Checked<Json> format_of(const Common& c) {
   if (c.render_only) return Json();  // it is no part of the prompt
   if (*c.format == Json("json") || c.format->is_object()) return *c.format;
   std::string shown = go_json(*c.format), quoted;
-  append_go_string(quoted, shown);
+  append_go_json_string(quoted, shown);
   return refuse_in_answer(
       c, 500, fmt::format("invalid format: {}; expected \"json\" or a valid JSON Schema object", quoted));
 }

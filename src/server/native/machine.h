@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "server/go_json.h"
+#include "server/json.h"
 
 namespace quipu::server {
 

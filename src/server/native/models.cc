@@ -5,6 +5,7 @@
 #include "server/native/prepare.h"
 #include "server/request_body.h"
 #include "server/service.h"
+#include "server/times.h"
 #include "store/show.h"
 
 namespace quipu::server::native {
