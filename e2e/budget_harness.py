@@ -9,9 +9,10 @@ from cli_harness import model, program
 MIB = 1 << 20
 
 
-def plan(num_ctx, parallel=4, path=None):
+def plan(num_ctx, parallel=4, path=None, kv="q8_0"):
     """`quipu plan` of the demo model: the object, with its parts that a budget is made of."""
-    out = subprocess.run([program(), "plan", path or model(), "--num-ctx", str(num_ctx), "--parallel", str(parallel), "--json"],
+    out = subprocess.run([program(), "plan", path or model(), "--num-ctx", str(num_ctx), "--parallel", str(parallel),
+                          "--kv-cache-type", kv, "--json"],
                          check=True, capture_output=True, text=True).stdout
     p = json.loads(out)
     p["fixed"] = p["memory"]["total"]["planned"] - p["memory"]["kv"]["planned"]

@@ -55,6 +55,54 @@ class Budget(ServerTest):
         self.assertEqual(self.ask(server, "smol", num_ctx=fits + 1).status, 507)
         self.assertEqual(len(server.runners()), 1)
 
+    def test_what_a_refusal_advises_works(self):
+        charges = {kv: plan(2048, kv=kv)["charge"] for kv in ("q8_0", "q4_0")}
+        server = self.server(QUIPU_MEMORY=str(charges["q4_0"] + MIB))
+        server.create("plain", model(), parameters={"num_ctx": 2048})
+        sentence, p = self.assert_refused(self.ask(server, "plain"), "plain")
+        advised = dict(a["change"].split("=") for a in p["alternatives"] if "," not in a["change"])
+        self.assertIn("kv_cache_type=q4_0", sentence)
+        self.assertIn("num_ctx", advised)
+        for option, value in advised.items():
+            if option in ("kv_cache_type", "num_ctx"):
+                value = int(value) if value.isdigit() else value
+                answer = self.ask(server, "plain", **{option: value})
+                self.assertEqual(answer.status, 200, answer.body)
+                self.assertEqual(server.post("/api/generate", {"model": "plain", "keep_alive": 0}).status, 200)
+                wait_for(lambda: not self.loaded(server))
+        # The request of a model that a request has made small is small, too.
+        self.assertEqual(self.ask(server, "plain", kv_cache_type="q4_0").status, 200)
+        self.assertEqual(self.ask(server, "plain").status, 200)
+        self.assertEqual(self.ask(server, "plain", kv_cache_type="f16", num_ctx=8192).status, 507)
+
+    def test_a_models_own_cache_type_is_what_it_is_loaded_with(self):
+        server = self.server()
+        server.create("small", model(), parameters={"kv_cache_type": "q4_0", "num_ctx": 512})
+        planned = server.post("/api/plan", {"model": "small"}).json()
+        self.assertEqual(planned["memory"]["kv"]["type"], "q4_0:q4_0")
+        self.assertEqual(self.ask(server, "small").status, 200)
+        loaded = server.request("GET", "/api/ps").json()["models"][0]["quipu"]["memory"]
+        for key in ("type", "ceiling", "bytes_per_token"):
+            self.assertEqual(loaded["kv"][key], planned["memory"]["kv"][key], key)
+        server.create("odd", another_model(self.folder), parameters={"kv_cache_type": "q9"})
+        answer = self.ask(server, "odd")
+        self.assertEqual(answer.status, 400, answer.body)
+        self.assertIn("kv_cache_type", answer.json()["error"])
+
+    def test_the_context_that_fits_can_be_filled(self):
+        server = self.server(QUIPU_MEMORY=str(plan(512)["fixed"] + 6 * MIB))
+        server.create("plain", model(), parameters={"num_ctx": 128})
+        self.assertEqual(self.ask(server, "plain").status, 200)
+        sentence, p = self.assert_refused(self.ask(server, "plain", num_ctx=4096), "plain")
+        fits = int(sentence.rsplit(" ", 1)[1])
+        self.assertGreater(p["machine"]["admitted"], 0)
+        answer = server.post("/api/generate", {"model": "plain", "prompt": " a" * (fits - 8), "raw": True, "stream": False,
+                                               "options": {"num_ctx": fits, "num_predict": 4, "temperature": 0}})
+        self.assertEqual(answer.status, 200, answer.body)
+        last = answer.json()
+        self.assertGreater(last["prompt_eval_count"], fits - 32)
+        self.assertNotEqual(last["quipu"]["stop"], "memory", last)
+
     def test_the_default_context_is_what_the_budget_holds(self):
         p = plan(512)
         server = self.server(QUIPU_MEMORY=str(p["fixed"] + 1000 * p["memory"]["kv"]["bytes_per_token"]))

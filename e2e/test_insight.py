@@ -94,9 +94,20 @@ class Server(ServerTest):
         self.assertEqual(self.s.request("GET", "/api/plan?model=smol&num_ctx=512").json()["memory"]["weights"],
                          plan["memory"]["weights"])
         self.s.post("/api/generate", {"model": "smol", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}})
-        loaded = self.s.post("/api/plan", asked).json()
-        self.assertGreater(loaded["memory"]["total"]["measured"], plan["memory"]["weights"]["planned"] // 2)
+        loaded = self.s.post("/api/plan", {**asked, "parallel": 4}).json()
+        memory = loaded["memory"]
+        self.assertGreater(memory["total"]["measured"], plan["memory"]["weights"]["planned"] // 2)
+        self.assertGreater(memory["kv"]["planned"], 0)
+        self.assertEqual(memory["kv"]["planned"], memory["kv"]["measured"])
+        self.assertEqual(memory["total"]["planned"], sum(memory[name]["planned"] for name in CATEGORIES))
         self.assertGreater(loaded["machine"]["admitted"], 0)
+        # What would be with other settings is not measured.
+        other = self.s.post("/api/plan", {**asked, "parallel": 9}).json()["memory"]
+        self.assertIn("measured", other["weights"])
+        self.assertNotIn("measured", other["output"])
+        self.assertNotIn("measured", other["total"])
+        other = self.s.post("/api/plan", {"model": "smol", "options": {"kv_cache_type": "f16"}}).json()["memory"]
+        self.assertNotIn("measured", other["kv"])
         for body, status, words in (({}, 400, "model is required"), ({"model": "nope"}, 404, "nope"),
                                     ({"model": "smol", "parallel": 300}, 400, "parallel"),
                                     ({"model": "smol", "options": {"kv_cache_type": "q9"}}, 400, "kv_cache_type")):

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/units.h"
 
@@ -17,9 +18,14 @@ constexpr size_t kMostModels = 50, kMostFindings = 10;                 // one sc
 constexpr std::chrono::milliseconds kForAll{10'000}, kForOne{3'000};   // one takes some milliseconds
 constexpr int64_t kLeastContext = 4, kMostContext = int64_t{1} << 30;  // what a plan may be asked for
 
-std::vector<std::string> arguments(const StoredModel& m, uint64_t budget) {
-  std::vector<std::string> args = {"quipu",      "plan", "--json", "--budget", std::to_string(budget),
-                                   "--parallel", "1"};
+std::vector<std::string> arguments(const StoredModel& m, uint64_t budget, int64_t n_parallel = 1) {
+  std::vector<std::string> args = {"quipu",
+                                   "plan",
+                                   "--json",
+                                   "--budget",
+                                   std::to_string(budget),
+                                   "--parallel",
+                                   std::to_string(n_parallel)};
   const auto add = [&](const char* flag, const std::string& value) {
     args.emplace_back(flag);
     args.push_back(value);
@@ -60,6 +66,23 @@ uint64_t most_bytes(const Json& plan) {
   return ceiling > UINT64_MAX - fixed ? UINT64_MAX : fixed + ceiling;
 }
 
+// `n_ctx` fits a model that is loaded for one sequence; what it needs for the others' output leaves this.
+int64_t fitting_beside_outputs(const ModelSource& source, StoredModel m, uint64_t budget, int64_t n_ctx) {
+  if (m.n_parallel <= 1) return n_ctx;
+  m.n_ctx = n_ctx;
+  const auto plan = source.plan(arguments(m, budget, m.n_parallel), kForOne);
+  if (!plan) return n_ctx;
+  const Json& memory = member(*plan, "memory");
+  const uint64_t fixed = number_at(member(memory, "total"), "planned") -
+                         number_at(member(memory, "kv"), "planned"),
+                 one = number_at(member(memory, "kv"), "ceiling") / static_cast<uint64_t>(m.n_parallel),
+                 of_token = std::max<uint64_t>(number_at(member(memory, "kv"), "bytes_per_token"), 1);
+  const uint64_t needed = one > UINT64_MAX - fixed ? UINT64_MAX : one + fixed;
+  if (needed <= budget) return n_ctx;
+  const uint64_t most = static_cast<uint64_t>(n_ctx), over = (needed - budget) / of_token + 1;
+  return static_cast<int64_t>((most - std::min(most, over)) / 32 * 32);
+}
+
 // A change of the plan in the words of whoever makes it; empty: there is no setting for it.
 std::string as_setting(const std::string& change, const StoredModel& m) {
   if (change.find(',') != change.npos) return {};
@@ -71,7 +94,8 @@ std::string as_setting(const std::string& change, const StoredModel& m) {
 }
 
 // The finding for a model that does not fit.
-Finding too_large(const std::string& name, const StoredModel& m, const Json& plan, uint64_t budget) {
+Finding too_large(const ModelSource& source, const std::string& name, const StoredModel& m, const Json& plan,
+                  uint64_t budget) {
   int64_t n_ctx = m.n_ctx > 0 ? m.n_ctx : m.n_ctx_train;
   if (m.n_ctx_train > 0) n_ctx = std::min(n_ctx, m.n_ctx_train);
   const bool not_at_all = text_at(plan, "fits") == "no";
@@ -79,7 +103,13 @@ Finding too_large(const std::string& name, const StoredModel& m, const Json& pla
   if (const auto all = plan.find("alternatives"); all != plan.end() && all->is_array())
     for (const Json& one : *all) {
       if (!one.is_object() || text_at(one, "fits") != "yes") continue;
-      const std::string change = text_at(one, "change"), setting = as_setting(change, m);
+      std::string change = text_at(one, "change");
+      if (change.starts_with("num_ctx=")) {
+        const int64_t n = std::atoll(change.c_str() + 8), left = fitting_beside_outputs(source, m, budget, n);
+        if (left < kLeastContext) continue;
+        change = fmt::format("num_ctx={}", left);
+      }
+      const std::string setting = as_setting(change, m);
       if (setting.starts_with("PARAMETER")) fitting = change.substr(8);
       if (!setting.empty())
         remedy += (remedy.empty() ? "" : ", or ") + setting;
@@ -119,7 +149,7 @@ std::vector<Finding> examine_models(ModelSource source, uint64_t budget) {
     if (!plan) {
       if (unplanned++ == 0) first_problem = fmt::format("{}: {}", name, plan.error().message);
     } else if (text_at(*plan, "fits") != "yes") {
-      if (large++ < kMostFindings) out.push_back(too_large(name, *model, *plan, budget));
+      if (large++ < kMostFindings) out.push_back(too_large(source, name, *model, *plan, budget));
     }
   }
   if (source.names.empty()) return {{"models", Status::kOk, "none in the store"}};

@@ -24,6 +24,7 @@ struct StoredModel {
   bool says_n_ctx = false;         // n_ctx is its PARAMETER, which comes before the settings
   std::string kv_cache_type = {};  // empty: the default
   int threads = 0;                 // 0: the default
+  int64_t n_parallel = 1;          // it is loaded for so many sequences
 };
 
 struct ModelSource {

@@ -56,6 +56,23 @@ TEST(ExamineModels, WhatFitsNowhereSaysSo) {
     EXPECT_EQ(examine_models(source_of({"a"}, odd), 1)[0].status, Status::kWarn);
 }
 
+TEST(ExamineModels, WhatFitsLeavesRoomForAllOutputs) {
+  const Json others = Json::parse(R"([{"change":"num_ctx=2048","total":1,"fits":"yes"}])");
+  ModelSource source = source_of({"a"}, Json::object(), {.path = "/file", .n_parallel = 4});
+  source.plan = [&](const std::vector<std::string>& args, std::chrono::milliseconds) {
+    Json plan = plan_of("tight", others);
+    if (args[6] == "4") {
+      EXPECT_EQ(args[8], "2048");
+      // 2,048 tokens of 1 KiB each for one sequence, and 80 KiB more than there is beside them.
+      plan["memory"]["kv"] = {{"planned", 0}, {"ceiling", 8u << 20}, {"bytes_per_token", 1024u}};
+      plan["memory"]["total"]["planned"] = (1u << 20) + (80u << 10);
+    }
+    return Result<Json>(plan);
+  };
+  const auto found = examine_models(source, 3 << 20);
+  EXPECT_NE(found[0].text.find("num_ctx 1952 fits"), std::string::npos) << found[0].text;
+}
+
 TEST(ExamineModels, AsksForTheModelsOwn) {
   std::vector<std::string> asked;
   ModelSource source = source_of({"a"}, Json::object(), {"/file", "/projector", 2, 8192, true, "q8_0", 3});

@@ -32,8 +32,8 @@ struct ModelRef {
   // is shown by the name that loaded it.
   std::string model_path = {};
   std::vector<std::string> projector_paths = {};
-  // The model's own run options. Of these only num_ctx is looked at, for the load: it is what a request has
-  // that gives none. Options never make a loaded model load again.
+  // The model's own run options. Of these only num_ctx and kv_cache_type are looked at, for the load: they
+  // are what a request has that gives none. Options never make a loaded model load again.
   Json default_options = nullptr;
   // For whoever lists what is loaded: how it was when it was loaded, whatever became of its name since.
   Json details = nullptr;
@@ -125,7 +125,10 @@ struct Job {
   // Replaces how long the model stays loaded after its last job, from the moment this one runs: 0, negative
   // as in FleetOptions. Absent: as it is, or FleetOptions::keep_alive where this job loads it.
   std::optional<std::chrono::nanoseconds> keep_alive = {};
-  int64_t num_ctx = 0;  // what it will ask the runner for, to be shown; 0: the runner's
+  // What it will ask the runner for; 0 and empty: the runner's. A model that does not fit with its own is
+  // loaded with these.
+  int64_t num_ctx = 0;
+  std::string kv_cache_type = {};
   // It has no tokens computed (a load, a prompt that is only rendered): takes no place at the runner, and
   // goes before those that wait for one.
   bool light = false;

@@ -15,6 +15,8 @@ std::vector<std::string> arguments(const RunnerOptions& options, const std::stri
   for (const std::string& projector : options.projectors) add("--projector", projector);
   if (options.num_ctx > 0) add("--num-ctx", std::to_string(options.num_ctx));
   if (!options.kv_cache_type.empty()) add("--kv-cache-type", options.kv_cache_type);
+  if (options.wished_num_ctx > 0) add("--wished-num-ctx", std::to_string(options.wished_num_ctx));
+  if (!options.wished_kv_cache_type.empty()) add("--wished-kv-cache-type", options.wished_kv_cache_type);
   if (options.threads > 0) add("--threads", std::to_string(options.threads));
   if (options.budget != nullptr) add("--budget-slot", std::to_string(options.budget_slot));
   return args;

@@ -20,7 +20,10 @@ struct RunnerOptions {
   int64_t num_ctx = 0;  // 0: the runner decides
   int64_t parallel = 1;
   std::string kv_cache_type;  // empty: the runner's default
-  int64_t threads = 0;        // 0: the runner decides
+  // Instead of those two where they do not fit; 0 and empty: nothing.
+  int64_t wished_num_ctx = 0;
+  std::string wished_kv_cache_type;
+  int64_t threads = 0;  // 0: the runner decides
   // The budget it shares with others, and its slot there; null: it has one of its own.
   const memory::SharedBudget* budget = nullptr;
   size_t budget_slot = 0;

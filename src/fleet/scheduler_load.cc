@@ -120,7 +120,10 @@ bool Scheduler::start_load(Group& group) {
   options.num_ctx = number_at(model.default_options, {"num_ctx"});
   if (options.num_ctx == 0) options.num_ctx = options_.load.num_ctx;
   options.parallel = options_.n_parallel;
-  options.kv_cache_type = options_.load.kv_cache_type;
+  options.kv_cache_type = text_at(model.default_options, "kv_cache_type");
+  if (options.kv_cache_type.empty()) options.kv_cache_type = options_.load.kv_cache_type;
+  if (head.job.num_ctx != options.num_ctx) options.wished_num_ctx = head.job.num_ctx;
+  if (head.job.kv_cache_type != options.kv_cache_type) options.wished_kv_cache_type = head.job.kv_cache_type;
   options.threads = options_.load.threads;
   options.capture_errors = true;
   if (budget_ != nullptr) entry->slot = budget_->take_slot();

@@ -15,9 +15,10 @@ constexpr int64_t kBlockTokens = 32;      // as kernels/attention.h
 constexpr uint64_t kHuge = 1ull << 63;    // "fits nowhere"
 constexpr int64_t kUsefulContext = 2048;  // a load must leave room for one sequence of this length
 // Program, libraries, heap and stacks of a runner apart from the tokenizer's tables: measured as the PSS of a
-// runner less everything on the ledger. On Debian 12 3 MiB below a server, which has the program's and the
-// libraries' pages too, and 6.0 to 6.8 MiB alone, for any model.
-constexpr uint64_t kRuntimeBytes = 5ull << 20;
+// runner less everything on the ledger, for any model on Debian 12. Below a server, which has the program's
+// and the libraries' pages too, 4.5 to 6.5 MiB; alone, where no other process has them, up to 10.3 MiB, of
+// which up to 4 are the program's text in huge pages. Between the two, so that both are within 4 MiB of it.
+constexpr uint64_t kRuntimeBytes = 7ull << 20;
 
 uint64_t add(uint64_t a, uint64_t b) { return std::min(checked_add(a, b).value_or(kHuge), kHuge); }
 uint64_t mul(uint64_t a, uint64_t b) { return std::min(checked_mul(a, b).value_or(kHuge), kHuge); }
@@ -158,7 +159,19 @@ Fit fits(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budget) {
 
 const char* fit_name(Fit f) { return f == Fit::kYes ? "yes" : f == Fit::kTight ? "tight" : "no"; }
 
-std::string refusal(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budget,
+namespace {
+
+// Where no setting makes it fit.
+std::string what_it_takes(uint64_t needed, const Machine& machine) {
+  if (machine.limit && *machine.limit < needed && needed <= machine.capacity())
+    return fmt::format("raise QUIPU_MEMORY to {}, or take a smaller model", format_bytes(needed));
+  const uint64_t free = machine.free();
+  return fmt::format("free {} more, or take a smaller model", format_bytes(needed - std::min(needed, free)));
+}
+
+}  // namespace
+
+std::string refusal(const MemoryPlan& p, const RuntimeOptions& o, const Machine& machine,
                     const std::string& advice) {
   const uint64_t needed = charge(p, o);
   const uint64_t fixed = p.total() - std::min(p.bytes(Category::kKv), p.total());
@@ -170,10 +183,7 @@ std::string refusal(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budge
       parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", category_name(c), format_bytes(bytes));
   }
   return fmt::format("model needs {} ({}), {} are free: {}", format_bytes(needed), parts,
-                     format_bytes(budget),
-                     !advice.empty() ? advice
-                                     : fmt::format("free {} more, or take a smaller model",
-                                                   format_bytes(needed - std::min(needed, budget))));
+                     format_bytes(machine.free()), !advice.empty() ? advice : what_it_takes(needed, machine));
 }
 
 namespace {

@@ -85,9 +85,9 @@ Fit fits(const MemoryPlan& p, const RuntimeOptions& options, uint64_t budget);
 const char* fit_name(Fit f);  // "yes", "tight", "no"
 
 // "model needs 2.6 GiB (weights 2.4 GiB, kv 180.0 MiB, ...), 1.9 GiB are free: try ...": why a plan does not
-// fit, and what would. `advice`: as memory/alternatives.h gives it; where it is empty, how much more it
-// takes.
-std::string refusal(const MemoryPlan& p, const RuntimeOptions& options, uint64_t budget,
+// fit, and what would. `advice`: as memory/alternatives.h gives it; where it is empty, what the machine would
+// have to give.
+std::string refusal(const MemoryPlan& p, const RuntimeOptions& options, const Machine& machine,
                     const std::string& advice);
 
 // What is measured beside a plan, by category; of what is not known, nothing.

@@ -158,14 +158,20 @@ TEST(Plan, MeasuredStandsBesidePlanned) {
 TEST(Plan, ARefusalSaysWhatIsNeededAndWhatWouldFit) {
   const RuntimeOptions o = options(16384, 1);
   const MemoryPlan p = plan(granite(), o);
-  const std::string advised = refusal(p, o, p.total() + 1024 * p.kv_bytes_per_token + 5, "try num_ctx=1024");
+  const auto machine = [](uint64_t capacity, std::optional<uint64_t> limit = {}) {
+    return Machine{.terms = {{"MemAvailable", capacity}}, .limit = limit};
+  };
+  const std::string advised =
+      refusal(p, o, machine(p.total() + 1024 * p.kv_bytes_per_token + 5), "try num_ctx=1024");
   EXPECT_NE(advised.find("model needs 1.6 GiB (weights 1.4 GiB, kv 160.0 MiB, workspace 23.8 MiB"),
             std::string::npos)
       << advised;
   EXPECT_NE(advised.find("are free: try num_ctx=1024"), std::string::npos) << advised;
-  EXPECT_NE(refusal(p, o, 1 << 30, "").find("1.0 GiB are free: free 595.9 MiB more, or take"),
-            std::string::npos)
-      << refusal(p, o, 1 << 30, "");
+  const std::string bare = refusal(p, o, machine(1 << 30), "");
+  EXPECT_NE(bare.find("1.0 GiB are free: free 597.9 MiB more, or take"), std::string::npos) << bare;
+  const std::string bounded = refusal(p, o, machine(8ull << 30, 1 << 30), "");
+  EXPECT_NE(bounded.find("1.0 GiB are free: raise QUIPU_MEMORY to 1.6 GiB, or take"), std::string::npos)
+      << bounded;
 }
 
 }  // namespace

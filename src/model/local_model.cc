@@ -28,9 +28,10 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
   runtime.v_bytes_per_32 = kernels::kv_bytes_per_32(options.kv_types.v);
   m->plan_ = memory::plan(shape, runtime);
   QUIPU_ASSIGN(const memory::Bounds bounds, memory::Bounds::from_environment());
-  const uint64_t free = memory::probe_machine({.bounds = bounds}).free();
+  const memory::Machine machine = memory::probe_machine({.bounds = bounds});
+  const uint64_t free = machine.free();
   if (memory::fits(m->plan_, runtime, free) == memory::Fit::kNo)
-    return error(Code::kOutOfMemory, "{}: {}\n{}", path, memory::refusal(m->plan_, runtime, free, {}),
+    return error(Code::kOutOfMemory, "{}: {}\n{}", path, memory::refusal(m->plan_, runtime, machine, {}),
                  memory::plan_lines(m->plan_, runtime));
   // Unlike a server's, these sequences are going to be filled, and keep what is behind a window.
   const uint64_t fixed = m->plan_.total() - m->plan_.bytes(memory::Category::kKv);

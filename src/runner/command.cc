@@ -24,7 +24,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int kOk = 0, kFailed = 1, kUsage = 2;
 
 struct Options {
-  std::string model, socket, kv;
+  std::string model, socket, kv, wished_kv;
   LoadOptions load;
 };
 
@@ -100,6 +100,9 @@ int runner_command(std::span<const std::string> args) {
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   app.add_option("--kv-cache-type", o.kv, "f16, bf16, q8_0, q4_0, f32 or K:V")->capture_default_str();
+  app.add_option("--wished-num-ctx", o.load.wish.n_ctx, "instead, where that does not fit")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  app.add_option("--wished-kv-cache-type", o.wished_kv, "the same");
   app.add_option("--threads", o.load.n_threads, "threads; default: physical cores")
       ->check(CLI::Range(0, 1024));
   app.add_option(std::string(kSlotFlag), o.load.budget_slot, "slot of the budget on descriptors 3 and 4")
@@ -115,6 +118,11 @@ int runner_command(std::span<const std::string> args) {
   auto kv = parse_kv_types(o.kv);
   if (!kv) return refuse(kv.error(), kv.error().code == Code::kInvalidArgument ? kUsage : kFailed);
   o.load.kv_types = *kv;
+  if (!o.wished_kv.empty()) {
+    auto wished = parse_kv_types(o.wished_kv);
+    if (!wished) return refuse(wished.error(), kUsage);
+    o.load.wish.kv_types = *wished;
+  }
   return serve(o, began);
 }
 

@@ -12,6 +12,13 @@
 
 namespace quipu::runner {
 
+// What whoever waits for a load has asked for itself.
+struct Wish {
+  int64_t n_ctx = 0;  // 0: nothing
+  std::optional<KvTypes> kv_types = {};
+  bool empty() const { return n_ctx == 0 && !kv_types; }
+};
+
 struct LoadOptions {
   int64_t n_ctx = 0;  // 0: the model's trained length, as far as the budget holds one sequence of it
   int64_t n_parallel = 4;
@@ -19,8 +26,10 @@ struct LoadOptions {
   // Half the bytes of f16 at its speed, and a KL divergence of 0.0004 to 0.0007 from it (docs/memory.md).
   KvTypes kv_types = {kernels::KvType::kQ8_0, kernels::KvType::kQ8_0};
   std::vector<std::string> projectors = {};  // files beside the model's, for images
-  bool keep_prefixes = true;                 // between requests
-  double idle_trim_seconds = 60;             // 0: never
+  // Loaded with this where the budget cannot hold the model with the above, even alone.
+  Wish wish = {};
+  bool keep_prefixes = true;      // between requests
+  double idle_trim_seconds = 60;  // 0: never
   // This process's slot in a server's budget; nothing: it has one of its own, with these bounds.
   std::optional<size_t> budget_slot = {};
   memory::Bounds bounds = {};  // of what models may take

@@ -46,8 +46,23 @@ uint64_t LoadedModel::projector_bytes() const {
   return sum;
 }
 
+// With the settings of whoever waits for it where a model's own can never be held.
+void LoadedModel::plan(LoadOptions& options, const memory::Machine& machine) {
+  const auto of = [&](const LoadOptions& o) {
+    return plan_model(*file_, *model_, o, machine, projector_bytes());
+  };
+  planned_ = of(options);
+  if (options.wish.empty() || memory::charge(planned_.plan, planned_.options) <= machine.budget()) return;
+  spdlog::info("a KV cache of {} tokens, {}, does not fit: loaded as it was asked for",
+               planned_.options.n_ctx, planned_.kv_type);
+  if (options.wish.n_ctx > 0) options.n_ctx = options.wish.n_ctx;
+  if (options.wish.kv_types) options.kv_types = *options.wish.kv_types;
+  planned_ = of(options);
+}
+
 std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const std::string& path,
-                                                                           const LoadOptions& options) {
+                                                                           const LoadOptions& wanted) {
+  LoadOptions options = wanted;
   QUIPU_TRY(kernels::init());
   gguf::guard_mappings();
   std::unique_ptr<LoadedModel> m(new LoadedModel());
@@ -61,7 +76,7 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
     QUIPU_ASSIGN(m->budget_, memory::ModelBudget::alone(options.bounds));
   }
   const memory::Machine machine = m->budget_->machine();
-  m->planned_ = plan_model(*m->file_, *m->model_, options, machine, m->projector_bytes());
+  m->plan(options, machine);
   const Planned& p = m->planned_;
   const uint64_t fixed = p.plan.total() - p.plan.bytes(memory::Category::kKv);
   if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo ||
@@ -116,7 +131,7 @@ LoadFailure LoadedModel::does_not_fit(const std::string& path, const memory::Mac
   const Planned& p = planned_;
   const auto others = alternatives(*file_, p);
   LoadFailure failure(
-      {Code::kOutOfMemory, memory::refusal(p.plan, p.options, p.free, memory::advice(others)), path});
+      {Code::kOutOfMemory, memory::refusal(p.plan, p.options, machine, memory::advice(others)), path});
   failure.plan = {{"memory", plan_json(p)},
                   {"machine", machine_json(machine)},
                   {"charge", memory::charge(p.plan, p.options)},
@@ -132,12 +147,11 @@ std::expected<void, LoadFailure> LoadedModel::check_room(const RunLimits& limits
   p.kv_type = kv_types_name(types);
   p.options.k_bytes_per_32 = kernels::kv_bytes_per_32(types.k);
   p.options.v_bytes_per_32 = kernels::kv_bytes_per_32(types.v);
-  p.options.n_parallel = 1;
   p.options.n_ctx = p.options.tokens_in_use = std::max(limits.n_ctx, n_tokens);
   p.plan = memory::plan(p.shape, p.options);
-  memory::Machine machine = budget_->machine();
-  machine.admitted = 0;  // what others hold can be had, as long as the budget holds it
-  const uint64_t room = p.kv_room(machine.budget()), wanted = p.plan.bytes(memory::Category::kKv);
+  // What others hold can be had, as long as the budget holds it.
+  const memory::Machine machine = budget_->machine();
+  const uint64_t room = p.kv_room(machine.budget()), wanted = p.plan.kv_of_sequence(p.options.n_ctx);
   if (wanted <= room) return {};
   const int64_t tokens = p.plan.tokens_within(room);
   LoadFailure failure(

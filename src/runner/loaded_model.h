@@ -33,7 +33,7 @@ struct LoadFailure {
 class LoadedModel {
  public:
   static std::expected<std::unique_ptr<LoadedModel>, LoadFailure> load(const std::string& path,
-                                                                       const LoadOptions& options);
+                                                                       const LoadOptions& wanted);
 
   const gguf::File& file() const { return *file_; }
   const Model& model() const { return *model_; }
@@ -56,6 +56,7 @@ class LoadedModel {
 
  private:
   LoadedModel() = default;
+  void plan(LoadOptions& options, const memory::Machine& machine);
   Result<void> open_projectors(const std::vector<std::string>& paths);
   uint64_t projector_bytes() const;
   LoadFailure does_not_fit(const std::string& path, const memory::Machine& machine) const;

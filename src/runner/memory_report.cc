@@ -148,6 +148,13 @@ const nlohmann::ordered_json* number_in(const nlohmann::ordered_json& memory, co
   return n != of->end() && n->is_number_unsigned() ? &*n : nullptr;
 }
 
+std::string text_in(const nlohmann::ordered_json& memory, const char* category, const char* key) {
+  const auto of = memory.find(category);
+  if (of == memory.end() || !of->is_object()) return {};
+  const auto text = of->find(key);
+  return text != of->end() && text->is_string() ? text->get<std::string>() : std::string();
+}
+
 }  // namespace
 
 std::optional<uint64_t> measured_in(const nlohmann::ordered_json& memory, const char* category) {
@@ -155,14 +162,36 @@ std::optional<uint64_t> measured_in(const nlohmann::ordered_json& memory, const 
   return n != nullptr ? std::optional(n->get<uint64_t>()) : std::nullopt;
 }
 
-void add_measured(nlohmann::ordered_json& memory, const nlohmann::ordered_json& loaded) {
-  if (!loaded.is_object() || !memory.is_object()) return;
-  for (auto& [category, object] : memory.items())
-    if (const auto n = measured_in(loaded, category.c_str()); n && object.is_object())
-      object["measured"] = *n;
-  for (const char* key : {"in_use", "cached"})
-    if (const auto* n = number_in(loaded, "kv", key)) memory["kv"][key] = *n;
+bool add_measured(nlohmann::ordered_json& memory, const nlohmann::ordered_json& loaded) {
+  if (!loaded.is_object() || !memory.is_object()) return false;
+  bool alike = true;
+  const auto copy = [&](const char* category, bool comparable) {
+    const auto* n = number_in(loaded, category, "measured");
+    if (n == nullptr || !memory.contains(category)) return;
+    if (comparable) memory[category]["measured"] = *n;
+    alike = alike && comparable;
+  };
+  for (const Category c : {Category::kWeights, Category::kProjector, Category::kWorkspace, Category::kOutput,
+                           Category::kRuntime}) {
+    const auto *ours = number_in(memory, memory::category_name(c), "planned"),
+               *theirs = number_in(loaded, memory::category_name(c), "planned");
+    copy(memory::category_name(c), ours != nullptr && theirs != nullptr && *ours == *theirs);
+  }
+  const bool same_type = text_in(memory, "kv", "type") == text_in(loaded, "kv", "type");
+  copy("kv", same_type);
+  const auto *now = number_in(loaded, "kv", "planned"), *before = number_in(memory, "kv", "planned"),
+             *total = number_in(memory, "total", "planned");
+  if (same_type && now != nullptr && before != nullptr &&
+      total != nullptr) {  // what is there now is planned for
+    memory["total"]["planned"] = total->get<uint64_t>() - before->get<uint64_t>() + now->get<uint64_t>();
+    memory["kv"]["planned"] = now->get<uint64_t>();
+    for (const char* key : {"in_use", "cached"})
+      if (const auto* n = number_in(loaded, "kv", key)) memory["kv"][key] = *n;
+  }
+  if (!alike) return false;
+  copy("total", true);
   if (const auto rest = loaded.find("unexplained"); rest != loaded.end()) memory["unexplained"] = *rest;
+  return true;
 }
 
 }  // namespace quipu::runner

@@ -66,7 +66,9 @@ nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const me
 
 // Of a memory object, what was measured of a category or of the "total"; nothing where it does not say.
 std::optional<uint64_t> measured_in(const nlohmann::ordered_json& memory, const char* category);
-// What a loaded model's memory object has measured, put beside what is planned. Null: it is not loaded.
-void add_measured(nlohmann::ordered_json& memory, const nlohmann::ordered_json& loaded);
+// What a loaded model's memory object has measured, put beside what is planned, whose KV cache becomes the
+// one that is there now. What is planned with other settings than it was loaded with has nothing beside it.
+// False: that is so for some of it, or it is not loaded (null).
+bool add_measured(nlohmann::ordered_json& memory, const nlohmann::ordered_json& loaded);
 
 }  // namespace quipu::runner

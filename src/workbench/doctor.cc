@@ -8,6 +8,7 @@
 #include "doctor/models.h"
 #include "doctor/plan_child.h"
 #include "http/host_setting.h"
+#include "runner/load_options.h"
 #include "store/layout.h"
 #include "store/store.h"
 #include "workbench/command_line.h"
@@ -69,6 +70,7 @@ Result<std::vector<Finding>> model_findings(uint64_t budget) {
   if (const auto v = environment({"QUIPU_CONTEXT_LENGTH", "OLLAMA_CONTEXT_LENGTH"})) {
     QUIPU_ASSIGN(n_ctx, v->whole_number(0, kMostContext));
   }
+  QUIPU_ASSIGN(const auto defaults, runner::default_load_options());
   doctor::ModelSource source;
   for (const ModelName& name : models->list_names()) source.names.push_back(name.short_name());
   source.read = [&](const std::string& name) -> Result<doctor::StoredModel> {
@@ -78,7 +80,9 @@ Result<std::vector<Finding>> model_findings(uint64_t budget) {
                                .projector = model.projectors.empty() ? "" : model.projectors.front(),
                                .n_ctx = model.n_ctx > 0 ? model.n_ctx : n_ctx,
                                .n_ctx_train = model.n_ctx_train,
-                               .says_n_ctx = model.n_ctx > 0};
+                               .says_n_ctx = model.n_ctx > 0,
+                               .kv_cache_type = model.kv_cache_type,
+                               .n_parallel = defaults.n_parallel};
   };
   source.plan = doctor::plan_in_child;
   return doctor::examine_models(std::move(source), budget);

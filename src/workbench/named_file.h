@@ -22,6 +22,7 @@ struct NamedFile {
   std::string model = {};                    // its name as lists show it; empty: a file
   std::vector<std::string> projectors = {};  // that are loaded with it
   int64_t n_ctx_train = 0;                   // of a model; 0: unknown
+  std::string kv_cache_type = {};            // what the model asks for; empty: it does not say
 };
 
 // kNotFound: there is neither.

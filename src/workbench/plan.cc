@@ -58,6 +58,15 @@ Here look_around(const Options& o, const std::string& model) {
   return here;
 }
 
+// With the KV cache that a loaded model has now.
+memory::MemoryPlan with_kv(memory::MemoryPlan plan, const Json& memory) {
+  const uint64_t now = memory["kv"].value("planned", uint64_t{0});
+  for (memory::PlanLine& line : plan.lines)
+    if (line.category == memory::Category::kKv && line.bytes != now)
+      line = {line.category, now, "the blocks that are held now, in use or cached"};
+  return plan;
+}
+
 Result<void> run(Options o) {
   gguf::guard_mappings();
   QUIPU_ASSIGN(NamedFile named, find_named_file(o.subject));
@@ -65,7 +74,11 @@ Result<void> run(Options o) {
   QUIPU_ASSIGN(const OpenedFile opened, open_named_file(named));
   const gguf::File& file = *opened.file;
   const Model& model = *opened.model;
-  QUIPU_ASSIGN(o.load.kv_types, runner::parse_kv_types(o.kv));
+  // What the command says, else the model, else the settings.
+  if (o.kv.empty()) o.kv = named.kv_cache_type;
+  if (!o.kv.empty()) {
+    QUIPU_ASSIGN(o.load.kv_types, runner::parse_kv_types(o.kv));
+  }
   const int64_t trained = model.n_ctx_train();
   if (o.load.n_ctx > trained)
     std::cerr << fmt::format(
@@ -80,11 +93,16 @@ Result<void> run(Options o) {
     std::cout << plan_row(o.subject, p, machine, others, here.running).dump() << "\n";
     return {};
   }
-  const memory::MeasuredBytes measured = measured_bytes(here.running);
+  Json memory = runner::plan_json(p);
+  const bool is_loaded = here.running.is_object(), is_loaded_so = runner::add_measured(memory, here.running);
+  const memory::MeasuredBytes measured = measured_bytes(memory);
   std::cout << fmt::format("{} ({}, {})\nnum_ctx {}, parallel {}, KV cache {}\n", o.subject,
                            model.architecture(), quantization_name(file), p.options.n_ctx,
                            p.options.n_parallel, runner::kv_types_name(o.load.kv_types))
-            << memory::plan_lines(p.plan, p.options, here.running.is_object() ? &measured : nullptr)
+            << memory::plan_lines(with_kv(p.plan, memory), p.options, is_loaded ? &measured : nullptr)
+            << (is_loaded && !is_loaded_so
+                    ? "It is loaded with other settings: quipu ps -v shows what it takes.\n"
+                    : "")
             << memory::verdict(p.plan, p.options, p.free) << memory::alternatives_table(others);
   return {};
 }
@@ -96,7 +114,6 @@ int plan_command(std::span<const std::string> args) {
   int code = kOk;
   if (const auto defaults = runner::default_load_options()) {
     o.load = *defaults;
-    o.kv = runner::kv_types_name(o.load.kv_types);
   } else {
     return finish([&] { return Result<void>(std::unexpected(defaults.error())); });
   }
@@ -108,7 +125,9 @@ int plan_command(std::span<const std::string> args) {
   app.add_option("--parallel", o.load.n_parallel, "sequences at once")
       ->check(between(1, 256))
       ->capture_default_str();
-  app.add_option("--kv-cache-type", o.kv, "f16, bf16, q8_0, q4_0, f32 or K:V")->capture_default_str();
+  app.add_option("--kv-cache-type", o.kv,
+                 "f16, bf16, q8_0, q4_0, f32 or K:V; default: the model's own, else " +
+                     runner::kv_types_name(o.load.kv_types));
   add_threads(app, o.load.n_threads);
   app.add_flag("--json", o.json, "one JSON object");
   app.add_option("--budget", o.budget)->group("");  // a server plans in a process of its own

@@ -2,12 +2,12 @@
 
 namespace quipu::workbench {
 
-memory::MeasuredBytes measured_bytes(const Json& running) {
+memory::MeasuredBytes measured_bytes(const Json& memory_object) {
   memory::MeasuredBytes out;
   for (int i = 0; i < memory::kCategories; ++i)
     out.of[static_cast<size_t>(i)] =
-        runner::measured_in(running, memory::category_name(static_cast<memory::Category>(i)));
-  out.total = runner::measured_in(running, "total");
+        runner::measured_in(memory_object, memory::category_name(static_cast<memory::Category>(i)));
+  out.total = runner::measured_in(memory_object, "total");
   return out;
 }
 

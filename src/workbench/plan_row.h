@@ -20,7 +20,7 @@ using Json = nlohmann::ordered_json;
 Json plan_row(const std::string& model, const runner::Planned& p, const Json& machine,
               const std::vector<memory::Alternative>& alternatives, const Json& running_memory = nullptr);
 
-// What a running model's memory object has measured.
-memory::MeasuredBytes measured_bytes(const Json& running_memory);
+// What a memory object has measured.
+memory::MeasuredBytes measured_bytes(const Json& memory_object);
 
 }  // namespace quipu::workbench

@@ -97,10 +97,10 @@ void expire(Service& service, const Info& model, const ReplyPtr& reply, Answer::
 }
 
 void run(Service& service, const ReplyPtr& reply, Answer::Form form, const Common& c, const Info& model,
-         int64_t num_ctx, Json body) {
+         const Options& options, Json body) {
   auto answer = std::make_shared<Answer>(reply, form, c.model, c.stream);
   answer->count_in(service.metrics().model(service.shown_name(*model)));
-  run_job(service, reply, model, c.keep_alive, num_ctx, c.render_only,
+  run_job(service, reply, model, c.keep_alive, options, c.render_only,
           [reply, answer, body = std::move(body), render_only = c.render_only,
            stream = c.stream](fleet::Lease& lease) {
             const int64_t load_ns = reply->elapsed_ns();
@@ -119,8 +119,8 @@ void run(Service& service, const ReplyPtr& reply, Answer::Form form, const Commo
 }
 
 void load_only(Service& service, const ReplyPtr& reply, Answer::Form form, const Common& c, const Info& model,
-               int64_t num_ctx) {
-  run_job(service, reply, model, c.keep_alive, num_ctx, true,
+               const Options& options) {
+  run_job(service, reply, model, c.keep_alive, options, true,
           [reply, form, c = c.model, stream = c.stream](fleet::Lease&) {
             Answer(reply, form, c, stream).without_words("load");
           });
@@ -155,7 +155,7 @@ void generate(Service& service, const ReplyPtr& reply, Parameter) {
     return reply->error(400, fmt::format("{} does not support insert", (*model)->name.full_name()));
   const auto options = merge_options(service, **model, c.options);
   if (!options) return refused(options.error());
-  if (blank) return load_only(service, reply, Answer::Form::kGenerate, c, *model, options->num_ctx);
+  if (blank) return load_only(service, reply, Answer::Form::kGenerate, c, *model, *options);
   if (const auto good = check_images(c, **model, !in.images.empty()); !good) return refused(good.error());
   const auto format = format_of(c);
   if (!format) return refused(format.error());
@@ -164,7 +164,7 @@ void generate(Service& service, const ReplyPtr& reply, Parameter) {
   if (!format->is_null()) out["format"] = *format;
   if (!think->is_null()) out["think"] = *think;
   add_prompt(out, in, **model);
-  run(service, reply, Answer::Form::kGenerate, c, *model, options->num_ctx, std::move(out));
+  run(service, reply, Answer::Form::kGenerate, c, *model, *options, std::move(out));
 }
 
 void chat(Service& service, const ReplyPtr& reply, Parameter) {
@@ -191,7 +191,7 @@ void chat(Service& service, const ReplyPtr& reply, Parameter) {
   if (!think) return refused(think.error());
   const auto options = merge_options(service, **model, c.options);
   if (!options) return refused(options.error());
-  if (in.messages.empty()) return load_only(service, reply, Answer::Form::kChat, c, *model, options->num_ctx);
+  if (in.messages.empty()) return load_only(service, reply, Answer::Form::kChat, c, *model, *options);
   if (const auto good = check_images(c, **model, has_images(in.messages)); !good)
     return refused(good.error());
   const auto format = format_of(c);
@@ -201,7 +201,7 @@ void chat(Service& service, const ReplyPtr& reply, Parameter) {
   if (!format->is_null()) out["format"] = *format;
   if (!think->is_null()) out["think"] = *think;
   add_messages(out, in, **model);
-  run(service, reply, Answer::Form::kChat, c, *model, options->num_ctx, std::move(out));
+  run(service, reply, Answer::Form::kChat, c, *model, *options, std::move(out));
 }
 
 }  // namespace quipu::server::native

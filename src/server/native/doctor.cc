@@ -22,11 +22,13 @@ quipu::doctor::ModelSource models_of(Service& service) {
     const auto options = merge_options(service, *model, nullptr);
     if (!options) return error(Code::kInvalidArgument, "{}", options.error().sentence);
     const Config& config = service.config();
-    quipu::doctor::StoredModel out{.path = model->model_path,
-                                   .n_ctx = options->num_ctx,
-                                   .says_n_ctx = model->parameters.contains("num_ctx"),
-                                   .kv_cache_type = config.kv_cache_type,
-                                   .threads = static_cast<int>(config.threads)};
+    quipu::doctor::StoredModel out{
+        .path = model->model_path,
+        .n_ctx = options->num_ctx,
+        .says_n_ctx = model->parameters.contains("num_ctx"),
+        .kv_cache_type = options->kv_cache_type.empty() ? config.kv_cache_type : options->kv_cache_type,
+        .threads = static_cast<int>(config.threads),
+        .n_parallel = config.num_parallel};
     if (model->facts != nullptr)
       out.n_ctx_train = static_cast<int64_t>(std::min<uint64_t>(model->facts->context_length, INT64_MAX));
     if (!model->projector_paths.empty()) out.projector = model->projector_paths.front();

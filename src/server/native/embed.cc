@@ -71,7 +71,7 @@ void embed(Service& service, const ReplyPtr& reply, Parameter) {
   Json request = embed_body(in->texts, in->truncate, true, *options);
   if (in->dimensions > 0) request["dimensions"] = in->dimensions;
   run_job(
-      service, reply, *model, in->keep_alive, options->num_ctx, in->texts.empty(),
+      service, reply, *model, in->keep_alive, *options, in->texts.empty(),
       [reply, name = in->model, request = std::move(request),
        count = service.metrics().model(service.shown_name(**model))](fleet::Lease& lease) {
         const int64_t load_ns = reply->elapsed_ns();
@@ -114,7 +114,7 @@ void embeddings(Service& service, const ReplyPtr& reply, Parameter) {
   if (!options) return answer(*reply, options.error());
 
   Json request = embed_body(Json::array({in->prompt}), true, false, *options);
-  run_job(service, reply, *model, in->keep_alive, options->num_ctx, in->prompt.empty(),
+  run_job(service, reply, *model, in->keep_alive, *options, in->prompt.empty(),
           [reply, empty = in->prompt.empty(), request = std::move(request)](fleet::Lease& lease) {
             if (empty) return reply->json(200, {{"embedding", Json::array()}});
             auto result = lease.runner().embed(request);
@@ -134,7 +134,7 @@ void tokenize(Service& service, const ReplyPtr& reply, Parameter) {
   if (!add_special) return reply->error(400, add_special.error().message);
   const auto model = find_model(service, *name, {});
   if (!model) return answer(*reply, model.error());
-  run_job(service, reply, *model, {}, 0, true,
+  run_job(service, reply, *model, {}, {}, true,
           [reply, text = *text, special = *add_special](fleet::Lease& lease) {
             const auto tokens = lease.runner().tokenize(text, special);
             if (!tokens) return answer_failure(*reply, tokens.error());
@@ -159,7 +159,7 @@ void detokenize(Service& service, const ReplyPtr& reply, Parameter) {
     }
   const auto model = find_model(service, *name, {});
   if (!model) return answer(*reply, model.error());
-  run_job(service, reply, *model, {}, 0, true, [reply, tokens = std::move(tokens)](fleet::Lease& lease) {
+  run_job(service, reply, *model, {}, {}, true, [reply, tokens = std::move(tokens)](fleet::Lease& lease) {
     const auto text = lease.runner().detokenize(tokens);
     if (!text) return answer_failure(*reply, text.error());
     reply->json(200, {{"text", *text}});

@@ -1,12 +1,21 @@
 #include "server/native/prepare.h"
 
 #include "modelfile/parameters.h"
+#include "runner/kv_types.h"
 #include "server/native/answer.h"
 #include "server/request_body.h"
 #include "server/service.h"
 #include "store/show.h"
 
 namespace quipu::server::native {
+
+namespace {
+
+bool is_kv_cache_type(const Json& value) {
+  return value.is_string() && runner::parse_kv_types(value.get_ref<const std::string&>()).has_value();
+}
+
+}  // namespace
 
 std::unexpected<Refusal> refuse(int status, std::string sentence) {
   return std::unexpected(Refusal{status, std::move(sentence)});
@@ -56,6 +65,8 @@ Checked<Options> merge_options(Service& service, const store::ModelInfo& model, 
     *it = n;
     out.num_ctx = n;
   }
+  if (const auto kv = out.values.find("kv_cache_type"); kv != out.values.end() && is_kv_cache_type(*kv))
+    out.kv_cache_type = kv->get<std::string>();
   if (const auto limit = config.request_timeout; limit.count() > 0) {
     const double seconds = static_cast<double>(limit.count()) / 1e9;
     const double own = out.values.value("max_seconds", 0.0);
@@ -92,16 +103,20 @@ void answer_failure(Reply& reply, const fleet::Failure& failure, bool in_stream)
 // Of several projectors the first is used, as by Ollama.
 fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model) {
   const auto& projectors = model.projector_paths;
+  Json options(model.parameters);
+  // A bad one is the answer of whoever has tokens computed with it.
+  if (const auto kv = options.find("kv_cache_type"); kv != options.end() && !is_kv_cache_type(*kv))
+    options.erase(kv);
   return {.name = service.shown_name(model),
           .digest = model.digest.hex(),
           .model_path = model.model_path,
           .projector_paths = {projectors.begin(), projectors.begin() + (projectors.empty() ? 0 : 1)},
-          .default_options = Json(model.parameters),
+          .default_options = std::move(options),
           .details = store::details_json(model, false)};
 }
 
 void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAlive keep_alive,
-             int64_t num_ctx, bool light, std::function<void(fleet::Lease& lease)> work) {
+             const Options& options, bool light, std::function<void(fleet::Lease& lease)> work) {
   // Never without a part that belongs to it.
   if (!model->adapter_paths.empty())
     return reply->error(501, fmt::format("{} has an adapter (LoRA), and adapters are not supported yet",
@@ -113,7 +128,8 @@ void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAli
   fleet::Job job;
   job.model = model_ref(service, *model);
   job.keep_alive = keep_alive;
-  job.num_ctx = num_ctx;
+  job.num_ctx = options.num_ctx;
+  job.kv_cache_type = options.kv_cache_type;
   job.light = light;
   job.run = [reply, work = std::move(work)](fleet::Lease& lease) {
     if (lease.waited_ns() > 100'000'000) reply->note("waited");

@@ -46,6 +46,7 @@ Checked<Info> find_model(Service& service, const std::string& name, const NameEr
 struct Options {
   Json values = Json::object();  // by public name; what the runner gets
   int64_t num_ctx = 0;           // 0: the runner's own
+  std::string kv_cache_type;     // empty: the runner's own
 };
 // The model's options under the request's. Wrong types are a 500, as in Ollama; unknown names are logged.
 Checked<Options> merge_options(Service& service, const store::ModelInfo& model, const Json* request_options);
@@ -55,7 +56,7 @@ fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model)
 // Runs `work` at the model's runner; every failure becomes the reply's answer. The request ends when its
 // client hangs up. Light: fleet::Job::light.
 void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAlive keep_alive,
-             int64_t num_ctx, bool light, std::function<void(fleet::Lease& lease)> work);
+             const Options& options, bool light, std::function<void(fleet::Lease& lease)> work);
 
 // A failure of the fleet or of a runner: whole answer, or the last line of a stream.
 // in_stream: Ollama's stream would have been open already, which the type of a whole answer tells.
