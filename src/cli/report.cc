@@ -16,13 +16,16 @@ std::string bytes_of(const Json& category, const char* key) {
 
 // "   64.0 MiB in use, 32.0 MiB cached, 4.0 MiB reserved; up to 5.0 GiB"
 std::string kv_remark(const Json& kv) {
-  if (!kv.contains("in_use")) return {};
-  const int64_t in_use = number_of(kv, "in_use"), cached = number_of(kv, "cached");
-  const int64_t reserved = number_of(kv, "measured") - in_use - cached;
-  std::string out = fmt::format("   {} in use, {} cached", bytes_of(kv, "in_use"), bytes_of(kv, "cached"));
-  if (reserved > 0) out += fmt::format(", {} reserved", format_bytes(static_cast<uint64_t>(reserved)));
-  if (kv.contains("ceiling")) out += fmt::format("; up to {}", bytes_of(kv, "ceiling"));
-  return out;
+  std::string out;
+  if (kv.contains("in_use")) {
+    const int64_t in_use = number_of(kv, "in_use"), cached = number_of(kv, "cached");
+    const int64_t reserved = number_of(kv, "measured") - in_use - cached;
+    out = fmt::format("{} in use, {} cached", bytes_of(kv, "in_use"), bytes_of(kv, "cached"));
+    if (reserved > 0) out += fmt::format(", {} reserved", format_bytes(static_cast<uint64_t>(reserved)));
+  }
+  if (kv.contains("ceiling"))
+    out += fmt::format("{}up to {}", out.empty() ? "" : "; ", bytes_of(kv, "ceiling"));
+  return out.empty() ? out : "   " + out;
 }
 
 }  // namespace
@@ -73,7 +76,8 @@ std::string memory_text(const Json& memory) {
   std::string out = fmt::format("{:<14}{:>12}{:>12}\n", "memory", "planned", "measured");
   for (const auto& [name, category] : memory.items()) {
     if (!category.is_object()) continue;
-    if (number_of(category, "planned") == 0 && number_of(category, "measured") == 0) continue;
+    // An empty cache still has a ceiling.
+    if (name != "kv" && number_of(category, "planned") == 0 && number_of(category, "measured") == 0) continue;
     out += fmt::format("  {:<12}{:>12}{:>12}{}\n", name, bytes_of(category, "planned"),
                        bytes_of(category, "measured"), name == "kv" ? kv_remark(category) : "");
   }

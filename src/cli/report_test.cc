@@ -62,6 +62,16 @@ TEST(Report, MemoryByCategory) {
             "  unexplained                 -1.0 KiB\n");
 }
 
+TEST(Report, AnEmptyCacheStillHasACeiling) {
+  const char* head = "memory             planned    measured\n";
+  EXPECT_EQ(
+      memory_text(Json::parse(R"({"projector":{"planned":0,"measured":0},
+      "kv":{"planned":0,"measured":0,"in_use":0,"cached":0,"ceiling":1048576}})")),
+      std::string(head) + "  kv                   0 B         0 B   0 B in use, 0 B cached; up to 1.0 MiB\n");
+  EXPECT_EQ(memory_text(Json::parse(R"({"kv":{"planned":0,"ceiling":1048576}})")),
+            std::string(head) + "  kv                   0 B               up to 1.0 MiB\n");
+}
+
 TEST(Report, UnusualEndsAreTold) {
   const auto notice = [](const char* stop) {
     return stop_notice({{"quipu", {{"stop", stop}}}}, 4096, {{"max_seconds", 2.5}});

@@ -2,11 +2,13 @@
 // it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
 #include "gguf/raw_gguf.h"
 #include "model/model.h"
+#include "model/plan_choices.h"
 #include "model/tiny_model.h"
 
 namespace quipu {
@@ -363,6 +365,18 @@ TEST(Load, Names) {
   EXPECT_EQ(quantization_name(*f32.file), "F32");
   EXPECT_EQ(count_parameters(*f32.file),
             2 * 32 * 40 + 32 + 2 * (2 * 32 + 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64));
+}
+
+TEST(Load, NoAdviceToTakeTheFileThatItIs) {
+  // Its embedding is finer than that of most files of its name.
+  const Loaded m(TinyModel{.type = TensorType::kQ4_1, .change_tensors = [](std::vector<TinyTensor>& all) {
+                             all.front().type = TensorType::kF32;
+                           }});
+  ASSERT_EQ(quantization_name(*m.file), "Q4_1");
+  std::vector<std::string> names;
+  for (const auto& f : plan_choices(*m.file).files) names.push_back(f.name);
+  EXPECT_EQ(std::ranges::count(names, "Q4_0"), 1);
+  EXPECT_EQ(std::ranges::count(names, "Q4_1"), 0);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "kernels/kv_type.h"
+#include "model/model.h"
 
 namespace quipu {
 
@@ -45,8 +46,9 @@ memory::Choices plan_choices(const gguf::File& file) {
   const WeightCounts counts = count_weights(file);
   // What saves next to nothing is no advice.
   const uint64_t most = file.mapped_bytes() / 100 * 97;
+  const std::string own = quantization_name(file);
   for (const Quantization& q : quantizations()) {
-    if (!q.computable() || (q.needs_256() && !counts.rows_of_256)) continue;
+    if (q.name == own || !q.computable() || (q.needs_256() && !counts.rows_of_256)) continue;
     if (const uint64_t bytes = estimated_bytes(counts, q); bytes < most) out.files.push_back({q.name, bytes});
   }
   return out;

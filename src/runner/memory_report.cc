@@ -51,8 +51,13 @@ Measured measure(const std::vector<std::string>& model_paths,
   std::ifstream in("/proc/self/smaps");
   std::string line;
   enum class Kind { kOther, kWeights, kProjector, kRuntime } kind = Kind::kOther;
-  const auto among = [](const std::vector<std::string>& paths, const std::string& name) {
-    return std::find(paths.begin(), paths.end(), name) != paths.end();
+  const auto among = [](const std::vector<std::string>& paths, std::string_view name) {
+    if (std::ranges::find(paths, name) != paths.end()) return true;
+    // A file that was removed or replaced since it was mapped is still the same file.
+    constexpr std::string_view kRemoved = " (deleted)";
+    if (!name.ends_with(kRemoved)) return false;
+    name.remove_suffix(kRemoved.size());
+    return std::ranges::find(paths, name) != paths.end();
   };
   while (std::getline(in, line)) {
     if (line.rfind("Pss:", 0) == 0) {

@@ -76,6 +76,28 @@ TEST_F(MemoryReport, WhatIsMeasuredAddsUp) {
   EXPECT_GT(full["weights"]["measured"].get<uint64_t>(), model().file().mapped_bytes() / 2);
 }
 
+TEST_F(MemoryReport, AFileThatIsRemovedWhileItIsMappedIsStillTheModels) {
+  const std::string weights = folder().path() + "/weights.gguf";
+  const std::string projector = folder().path() + "/projector.gguf";
+  std::vector<std::unique_ptr<gguf::File>> mapped;
+  for (const std::string& copy : {weights, projector}) {
+    std::filesystem::copy_file(path(), copy);
+    auto file = gguf::File::open(copy);
+    ASSERT_TRUE(file) << file.error().message;
+    int64_t sum = 0;  // what was never read is not there
+    for (const gguf::Tensor& t : (*file)->tensors())
+      for (const std::byte b : t.data) sum += static_cast<int64_t>(b);
+    EXPECT_GT(sum, 0);
+    mapped.push_back(std::move(*file));
+  }
+  const Measured before = measure({weights}, {projector});
+  EXPECT_GT(before.weights, mapped[0]->mapped_bytes() / 2);
+  for (const std::string& copy : {weights, projector}) std::filesystem::remove(copy);
+  const Measured after = measure({weights}, {projector});
+  EXPECT_EQ(after.weights, before.weights);
+  EXPECT_EQ(after.projector, before.projector);
+}
+
 TEST_F(MemoryReport, AFileThatDoesNotFitComesWithItsPlan) {
   // A file as long as no machine's memory, though it takes no place on the disk.
   const std::string path = folder().path() + "/large.gguf";

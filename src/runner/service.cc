@@ -120,14 +120,13 @@ Result<Json> Service::answer(const Call& call) {
                      {"evicted_blocks", n.evicted_blocks}};
     return out;
   }
+  if (route == Route::kTrim) return trim();
   QUIPU_ASSIGN(const Json body, parse_body(request.body));
   switch (route) {
     case Route::kTokenize:
       return tokenize(body);
     case Route::kDetokenize:
       return detokenize(body);
-    case Route::kTrim:
-      return trim();
     case Route::kFill:
       return fill(body);
     case Route::kEmbed:

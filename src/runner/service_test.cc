@@ -22,6 +22,7 @@ TEST_F(ServiceTest, SaysHowItIs) {
   EXPECT_EQ(info["tokenizer"], true);
   EXPECT_EQ(info["kv_cache_type"], "f16:f16");
   EXPECT_EQ(info["threads"], 2);
+  EXPECT_EQ(info["parallel"], 2);
   EXPECT_NE(info["chat_template"].get<std::string>().find("start_of_role"), std::string::npos);
   EXPECT_FALSE(info.contains("tokenizer_error"));
   EXPECT_GT(get("/memory")["total"]["measured"].get<uint64_t>(), 0u);
@@ -210,6 +211,7 @@ TEST_F(ServiceTest, WhatIsCachedIsGivenBackWhenOthersNeedIt) {
   const Json after = post("/trim", Json::object());
   EXPECT_EQ(after["kv"]["cached"], 0);
   EXPECT_EQ(after["kv"]["measured"], 0);
+  EXPECT_EQ(ask("POST", "/trim", "").status, 200) << "it needs no body";
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <array>
 #include <sstream>
 
 #include "fleet/memory_facts.h"
@@ -80,6 +81,24 @@ void Metrics::count_event(const fleet::FleetEvent& e) {
   if (e.kind == Kind::kLoaded) m->loads.Increment();
   if (e.kind == Kind::kLoadFailed) m->failed_loads.Increment();
   if (e.kind == Kind::kCrashed) m->crashes.Increment();
+  std::lock_guard lock(door_);
+  if (e.kind == Kind::kLoaded)
+    preemptions_[e.loaded.pid] = 0;
+  else
+    preemptions_.erase(e.loaded.pid);
+}
+
+void Metrics::count_preemptions(const std::vector<fleet::Loaded>& loaded) {
+  std::lock_guard lock(door_);
+  for (const fleet::Loaded& l : loaded) {
+    const auto counted = preemptions_.find(l.pid);
+    const auto m = models_.find(l.model.name);
+    if (counted == preemptions_.end() || m == models_.end()) continue;  // it has ended meanwhile
+    const int64_t now = fleet::number_at(l.engine, {"preemptions"});
+    if (now <= counted->second) continue;  // 0 where it did not answer
+    m->second->preemptions.Increment(static_cast<double>(now - counted->second));
+    counted->second = now;
+  }
 }
 
 void Metrics::add_server(std::vector<MetricFamily>& out) {
@@ -107,8 +126,7 @@ void Metrics::add_models(std::vector<MetricFamily>& out, const std::vector<fleet
   MetricFamily crashes =
       family("quipu_runner_crashes_total", "Runners that ended by themselves.", MetricType::Counter);
   MetricFamily preemptions =
-      family("quipu_preemptions_total",
-             "Sequences that paused for want of memory, since the model was loaded.", MetricType::Counter);
+      family("quipu_preemptions_total", "Sequences that paused for want of memory.", MetricType::Counter);
   {
     std::lock_guard lock(door_);
     for (const auto& [name, m] : models_) {
@@ -120,16 +138,20 @@ void Metrics::add_models(std::vector<MetricFamily>& out, const std::vector<fleet
       add(loads, m->loads.Collect(), {{"model", name}, {"result", "ok"}});
       add(loads, m->failed_loads.Collect(), {{"model", name}, {"result", "failed"}});
       add(crashes, m->crashes.Collect(), {{"model", name}});
+      add(preemptions, m->preemptions.Collect(), {{"model", name}});
     }
   }
   MetricFamily sequences =
       family("quipu_sequences", "Requests at a model, and those that wait for a place.", MetricType::Gauge);
+  std::map<std::string, std::pair<size_t, size_t>> jobs;
   for (const fleet::Loaded& l : loaded) {
-    add_gauge(sequences, static_cast<double>(l.running), {{"model", l.model.name}, {"state", "running"}});
-    add_gauge(sequences, static_cast<double>(l.waiting), {{"model", l.model.name}, {"state", "waiting"}});
-    ClientMetric count;
-    count.counter.value = static_cast<double>(fleet::number_at(l.engine, {"preemptions"}));
-    add(preemptions, std::move(count), {{"model", l.model.name}});
+    auto& [running, waiting] = jobs[l.model.name];
+    running += l.running;
+    waiting += l.waiting;
+  }
+  for (const auto& [name, n] : jobs) {
+    add_gauge(sequences, static_cast<double>(n.first), {{"model", name}, {"state", "running"}});
+    add_gauge(sequences, static_cast<double>(n.second), {{"model", name}, {"state", "waiting"}});
   }
   for (MetricFamily* f : {&first, &between, &prompt, &generated, &sequences, &loads, &crashes, &preemptions})
     out.push_back(std::move(*f));
@@ -137,23 +159,25 @@ void Metrics::add_models(std::vector<MetricFamily>& out, const std::vector<fleet
 
 std::string Metrics::text(const std::vector<fleet::Loaded>& loaded, const memory::Machine& machine,
                           uint64_t own_bytes) {
+  count_preemptions(loaded);
   std::vector<MetricFamily> all;
   add_server(all);
   add_models(all, loaded);
 
   MetricFamily bytes = family("quipu_memory_bytes", "Memory by category; without a model the server's own.",
                               MetricType::Gauge);
+  std::map<std::array<std::string, 3>, double> sums;  // by model, category and kind
   for (const fleet::Loaded& l : loaded) {
     if (!l.memory.is_object()) continue;
     for (const auto& [category, object] : l.memory.items())
       for (const char* kind : {"planned", "measured"})
         if (object.is_object() && object.contains(kind))
-          add_gauge(bytes, static_cast<double>(fleet::number_at(object, {kind})),
-                    {{"model", l.model.name}, {"category", category}, {"kind", kind}});
+          sums[{l.model.name, category, kind}] += static_cast<double>(fleet::number_at(object, {kind}));
     if (const auto rest = l.memory.find("unexplained"); rest != l.memory.end() && rest->is_number())
-      add_gauge(bytes, rest->get<double>(),
-                {{"model", l.model.name}, {"category", "unexplained"}, {"kind", "measured"}});
+      sums[{l.model.name, "unexplained", "measured"}] += rest->get<double>();
   }
+  for (const auto& [of, sum] : sums)
+    add_gauge(bytes, sum, {{"model", of[0]}, {"category", of[1]}, {"kind", of[2]}});
   add_gauge(bytes, static_cast<double>(own_bytes),
             {{"model", ""}, {"category", "total"}, {"kind", "measured"}});
   all.push_back(std::move(bytes));

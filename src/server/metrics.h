@@ -10,6 +10,7 @@
 #include <prometheus/counter.h>
 #include <prometheus/histogram.h>
 #include <prometheus/metric_family.h>
+#include <sys/types.h>
 
 #include <cstdint>
 #include <map>
@@ -28,7 +29,7 @@ struct ModelMetrics {
   ModelMetrics();
   prometheus::Histogram first_token_seconds, between_tokens_seconds;
   prometheus::Counter prompt_tokens_new, prompt_tokens_cached, generated_tokens;
-  prometheus::Counter loads, failed_loads, crashes;
+  prometheus::Counter loads, failed_loads, crashes, preemptions;
   uint64_t last_used = 0;  // Metrics' own
 };
 using ModelMetricsPtr = std::shared_ptr<ModelMetrics>;
@@ -43,13 +44,16 @@ class Metrics {
   ModelMetricsPtr model(const std::string& name);
   void count_event(const fleet::FleetEvent& event);
 
-  // Prometheus' text format.
+  // Prometheus' text format. Several runners that are shown by one name (the model was created anew while it
+  // was loaded) are one series each: their sum. What a runner counts itself is taken over here, so what it
+  // did after the last call is lost when it ends.
   std::string text(const std::vector<fleet::Loaded>& loaded, const memory::Machine& machine,
                    uint64_t own_bytes);
 
   static constexpr size_t kMostModels = 64;
 
  private:
+  void count_preemptions(const std::vector<fleet::Loaded>& loaded);
   void add_server(std::vector<prometheus::MetricFamily>& out);
   void add_models(std::vector<prometheus::MetricFamily>& out, const std::vector<fleet::Loaded>& loaded);
 
@@ -58,6 +62,7 @@ class Metrics {
   std::map<std::pair<std::string, int>, prometheus::Counter> requests_;            // by route and status
   std::map<std::string, std::unique_ptr<prometheus::Histogram>> request_seconds_;  // by route
   std::map<std::string, ModelMetricsPtr> models_;
+  std::map<pid_t, int64_t> preemptions_;  // of the runners there are, as far as they are counted
   uint64_t uses_ = 0;
 };
 

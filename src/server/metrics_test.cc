@@ -1,6 +1,10 @@
 #include "server/metrics.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <set>
+#include <sstream>
 
 namespace quipu::server {
 namespace {
@@ -46,10 +50,15 @@ TEST(Metrics, EveryNameAndLabelOfTheInterface) {
   model->generated_tokens.Increment(7);
   const fleet::Loaded l = loaded("smol:latest");
   m.count_event({.kind = fleet::FleetEvent::Kind::kLoaded, .loaded = l});
-  m.count_event({.kind = fleet::FleetEvent::Kind::kLoadFailed, .loaded = l});
-  m.count_event(
-      {.kind = fleet::FleetEvent::Kind::kLoadFailed, .loaded = l, .load_ns = 0, .why = {}, .retried = true});
-  m.count_event({.kind = fleet::FleetEvent::Kind::kCrashed, .loaded = l});
+  fleet::Loaded other = l;
+  other.pid = l.pid + 1;
+  m.count_event({.kind = fleet::FleetEvent::Kind::kLoadFailed, .loaded = other});
+  m.count_event({.kind = fleet::FleetEvent::Kind::kLoadFailed,
+                 .loaded = other,
+                 .load_ns = 0,
+                 .why = {},
+                 .retried = true});
+  m.count_event({.kind = fleet::FleetEvent::Kind::kCrashed, .loaded = other});
   const std::string text = m.text({l}, machine(), 42);
   for (const char* line : {
            R"(quipu_requests_total{route="/api/chat",code="200"} 2)",
@@ -83,6 +92,56 @@ TEST(Metrics, EveryNameAndLabelOfTheInterface) {
            "# TYPE quipu_sequences gauge",
        })
     EXPECT_TRUE(has_line(text, line)) << line << "\n" << text;
+}
+
+TEST(Metrics, RunnersOfOneNameAreOneSeries) {
+  Metrics m("0.1.0", "avx2");
+  fleet::Loaded old = loaded("smol:latest"), now = old;
+  old.pid = 7;
+  now.pid = 8;
+  now.engine["preemptions"] = 2;
+  for (const auto& l : {old, now}) m.count_event({.kind = fleet::FleetEvent::Kind::kLoaded, .loaded = l});
+  const std::string text = m.text({old, now}, machine(), 42);
+  for (const char* line : {
+           R"(quipu_sequences{model="smol:latest",state="running"} 4)",
+           R"(quipu_sequences{model="smol:latest",state="waiting"} 2)",
+           R"(quipu_memory_bytes{model="smol:latest",category="total",kind="measured"} 220)",
+           R"(quipu_memory_bytes{model="smol:latest",category="unexplained",kind="measured"} -4)",
+           R"(quipu_preemptions_total{model="smol:latest"} 5)",
+       })
+    EXPECT_TRUE(has_line(text, line)) << line << "\n" << text;
+  std::set<std::string> seen;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('#')) continue;
+    EXPECT_TRUE(seen.insert(line.substr(0, line.rfind(' '))).second) << line;
+  }
+}
+
+TEST(Metrics, PreemptionsAreCountedOnceAndKept) {
+  using Kind = fleet::FleetEvent::Kind;
+  Metrics m("0.1.0", "avx2");
+  fleet::Loaded l = loaded("smol:latest");
+  l.pid = 7;
+  const auto is = [&](const std::vector<fleet::Loaded>& there, int n) {
+    const std::string text = m.text(there, {}, 0);
+    EXPECT_TRUE(has_line(text, fmt::format("quipu_preemptions_total{{model=\"smol:latest\"}} {}", n)))
+        << text;
+  };
+  m.count_event({.kind = Kind::kLoaded, .loaded = l});
+  is({l}, 3);
+  is({l}, 3);
+  fleet::Loaded silent = l;
+  silent.engine = nullptr;  // it did not answer in time
+  is({silent}, 3);
+  m.count_event({.kind = Kind::kUnloaded, .loaded = l});
+  is({}, 3);
+  is({l}, 3);  // listed before it ended
+  l.engine["preemptions"] = 1;
+  m.count_event({.kind = Kind::kLoaded, .loaded = l});
+  is({l}, 4);
+  m.count_event({.kind = Kind::kCrashed, .loaded = l});
+  is({}, 4);
 }
 
 TEST(Metrics, ModelsAreForgottenWhenThereAreTooMany) {
