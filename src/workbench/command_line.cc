@@ -8,6 +8,7 @@
 #include <iostream>
 #include <memory>
 
+#include "base/environment.h"
 #include "gguf/file.h"
 
 namespace quipu::workbench {
@@ -49,6 +50,14 @@ void add_threads(CLI::App& app, int& threads) {
   app.add_option("--threads", threads, "threads; 0: one for each physical core")
       ->check(between(0, 1024))
       ->envname("QUIPU_THREADS");
+}
+
+int64_t context_setting() {
+  const auto v = environment({"QUIPU_CONTEXT_LENGTH", "OLLAMA_CONTEXT_LENGTH"});
+  if (!v) return 0;
+  const auto n = v->whole_number(0, kMostContext);
+  if (!n) std::cerr << n.error().message << "; using the default\n";
+  return n.value_or(0);
 }
 
 bool parse(CLI::App& app, std::span<const std::string> args, int* code) {

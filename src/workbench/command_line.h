@@ -19,6 +19,10 @@ CLI::Validator between(int64_t least, int64_t most);
 // --threads, by default QUIPU_THREADS.
 void add_threads(CLI::App& app, int& threads);
 
+// num_ctx of models that say none, as a server has it: QUIPU_CONTEXT_LENGTH. 0: the trained length. A value
+// that makes no sense is told and passed over, as by a server.
+int64_t context_setting();
+
 // Parses `args` into the app's variables. False: *code is the exit code (0 after --help) and everything is
 // printed.
 bool parse(CLI::App& app, std::span<const std::string> args, int* code);

@@ -46,8 +46,7 @@ double bits_of(const std::string& quantization) {
 }
 
 // A model of the store or a file, as it is and in all coarser quantisations that run here.
-Result<std::vector<FitFile>> files_of(const Options& o, const Quantization* only, int n_threads) {
-  QUIPU_ASSIGN(const NamedFile named, find_named_file(o.subject));
+Result<std::vector<FitFile>> files_of(const NamedFile& named, const Quantization* only, int n_threads) {
   QUIPU_ASSIGN(const OpenedFile opened, open_named_file(named));
   const gguf::File& file = *opened.file;
   runner::LoadOptions load;
@@ -139,15 +138,21 @@ Result<void> run(const Options& o) {
     return error(Code::kInvalidArgument, "--params stands in place of a model");
   QUIPU_ASSIGN(const Quantization* only, asked_quantization(o));
   const int n_threads = default_thread_count();
-  auto files = o.subject.empty() ? typical_files(o, only, n_threads) : files_of(o, only, n_threads);
+  NamedFile named;
+  if (!o.subject.empty()) {
+    QUIPU_ASSIGN(named, find_named_file(o.subject));
+  }
+  const auto files = o.subject.empty() ? typical_files(o, only, n_threads) : files_of(named, only, n_threads);
   if (!files) return std::unexpected(files.error());
   QUIPU_ASSIGN(const memory::Bounds bounds, memory::Bounds::from_environment());
   const memory::Machine machine = memory::probe_machine({.bounds = bounds});
   Json as_json = runner::machine_json(machine);
+  uint64_t free = machine.free();
   if (const auto loaded = ask_loaded())
-    if (Json of_server = machine_of(*loaded); of_server.contains("free")) as_json = std::move(of_server);
-  const Json& said = as_json["free"];
-  const uint64_t free = said.is_number_unsigned() ? said.get<uint64_t>() : 0;
+    if (const auto said = free_for(*loaded, named.model)) {
+      free = *said;
+      as_json = machine_of(*loaded);
+    }
   if (o.json) {
     print_rows(*files, free, as_json);
     return {};

@@ -39,6 +39,13 @@ Fit fit_of(const FitFile& file, const FitSetting& s, uint64_t budget) {
 
 int64_t comfortable(const FitFile& f) { return std::min(kComfortable, f.shape.n_ctx_train); }
 
+// "2 conversations of 8192 tokens at once (KV cache q8_0)"
+std::string conversations(const FitSetting& s) {
+  return fmt::format("{} of {} tokens{} (KV cache {})",
+                     s.n_parallel == 1 ? "one conversation" : fmt::format("{} conversations", s.n_parallel),
+                     s.n_ctx, s.n_parallel == 1 ? "" : " at once", s.kv);
+}
+
 // The longest of the columns' contexts that fits well; 0: none.
 int64_t longest(const FitFile& f, uint64_t budget) {
   int64_t best = 0;
@@ -136,33 +143,20 @@ std::string fit_recommendation(const std::vector<FitFile>& files, uint64_t budge
     if (good(f) && (best == nullptr || best->model != f.model || finer_than_needed)) best = &f;
   }
   if (best != nullptr) {
-    const FitCell cell = best_cell(*best, comfortable(*best), budget);
-    std::string out = fmt::format(
-        "Recommended: {} in {} ({}), with up to {} tokens of context.\n"
-        "With {} tokens each it has room for {}, the cache in {}.\n",
-        best->model, best->quantization, format_bytes(best->shape.weights_bytes),
-        short_length(longest(*best, budget)), short_length(cell.setting.n_ctx),
-        cell.setting.n_parallel == 1 ? "one conversation"
-                                     : fmt::format("{} conversations at once", cell.setting.n_parallel),
-        cell.setting.kv);
-    const FitFile* quicker = nullptr;
-    for (const FitFile& f : files)
-      if (f.shape.weights_bytes <= best->shape.weights_bytes / 2 &&
-          (quicker == nullptr || f.shape.weights_bytes > quicker->shape.weights_bytes))
-        quicker = &f;
-    if (quicker != nullptr && quicker->model != best->model)
-      out += fmt::format("Each token reads the whole file: {} in {} is about {} times as fast.\n",
-                         quicker->model, quicker->quantization,
-                         (best->shape.weights_bytes + quicker->shape.weights_bytes / 2) /
-                             std::max<uint64_t>(quicker->shape.weights_bytes, 1));
-    return out;
+    const std::string with = fmt::format("Recommended: {} in {} ({}), with room for ", best->model,
+                                         best->quantization, format_bytes(best->shape.weights_bytes));
+    const FitCell usual = best_cell(*best, comfortable(*best), budget);
+    const FitCell most = best_cell(*best, longest(*best, budget), budget);
+    if (most.setting.n_parallel >= usual.setting.n_parallel && most.setting.kv == usual.setting.kv)
+      return with + conversations(most.setting) + ".\n";
+    return with + conversations(usual.setting) + ", or " + conversations(most.setting) + ".\n";
   }
   const auto loads = std::ranges::find_if(files, [&](const FitFile& f) {
     return best_cell(f, std::min<int64_t>(f.shape.n_ctx_train, kContexts[0]), budget).fits != Fit::kNo;
   });
   if (loads != files.end())
     return fmt::format("Tight at best: {} in {} loads, with less than {} tokens of context.\n", loads->model,
-                       loads->quantization, short_length(comfortable(*loads)));
+                       loads->quantization, comfortable(*loads));
   return "Nothing here fits: free some memory, or take a smaller model.\n";
 }
 

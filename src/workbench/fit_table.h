@@ -48,7 +48,7 @@ FitCell best_cell(const FitFile& file, int64_t n_ctx, uint64_t budget);
 // Rows are files, columns contexts.
 std::string fit_table(const std::vector<FitFile>& files, uint64_t budget);
 
-// One or two sentences: which of them to take.
+// One sentence: which of them to take, and for how long a context.
 std::string fit_recommendation(const std::vector<FitFile>& files, uint64_t budget);
 
 }  // namespace quipu::workbench

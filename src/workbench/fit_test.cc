@@ -92,6 +92,25 @@ TEST(FitTable, RecommendsTheLargestModelThatLeavesRoom) {
   EXPECT_NE(fit_recommendation(all, 10 * kGiB).find("Recommended: 14B in Q4_K_M"), std::string::npos);
   EXPECT_NE(fit_recommendation(all, 2 * kGiB).find("Recommended: 1B in Q8_0"), std::string::npos);
   EXPECT_NE(fit_recommendation(all, 100 << 20).find("Nothing here fits"), std::string::npos);
+  const auto one_sentence = [](const std::string& text) {
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
+    EXPECT_EQ(text.find('\n'), text.size() - 1) << text;
+    EXPECT_EQ(text.find(". "), std::string::npos) << text;
+  };
+  for (const uint64_t gib : {0, 1, 2, 4, 6, 10, 22, 60, 200})
+    one_sentence(fit_recommendation(all, gib * kGiB));
+  EXPECT_EQ(
+      fit_recommendation({file(all, "8B", "Q4_K_M")}, 6 * kGiB),
+      "Recommended: 8B in Q4_K_M (4.6 GiB), with room for 2 conversations of 8192 tokens at once (KV cache "
+      "q8_0), or one conversation of 32768 tokens (KV cache q4_0).\n");
+  EXPECT_EQ(
+      fit_recommendation({file(all, "8B", "Q4_K_M")}, 200 * kGiB),
+      "Recommended: 8B in Q4_K_M (4.6 GiB), with room for 4 conversations of 131072 tokens at once (KV cache "
+      "q8_0).\n");
+  FitFile small = all[0];
+  small.shape.n_ctx_train = 2000;
+  EXPECT_NE(fit_recommendation({small}, 100 * kGiB).find("4 conversations of 2000 tokens"),
+            std::string::npos);
   EXPECT_NE(fit_recommendation({}, kGiB).find("Nothing here fits"), std::string::npos);
   EXPECT_NE(fit_recommendation({file(all, "8B", "Q8_0")}, uint64_t{82} * kGiB / 10).find("Tight"),
             std::string::npos);

@@ -13,6 +13,8 @@ namespace quipu::workbench {
 
 namespace {
 
+constexpr const char* kBudgetFlag = "--budget";
+
 struct Options {
   std::string subject, kv;  // a file or a model
   runner::LoadOptions load;
@@ -85,6 +87,7 @@ Result<void> run(Options o) {
         "num_ctx {} is more than the {} tokens this model was trained for, which count\n", o.load.n_ctx,
         trained);
   if (o.load.n_ctx == 0) o.load.n_ctx = opened.n_ctx;
+  if (o.load.n_ctx == 0) o.load.n_ctx = context_setting();
   const Here here = look_around(o, named.model);
   const runner::Planned p = runner::plan_model(file, model, o.load, here.machine, opened.projector_bytes);
   const auto others = runner::alternatives(file, p);
@@ -112,7 +115,9 @@ Result<void> run(Options o) {
 int plan_command(std::span<const std::string> args) {
   Options o;
   int code = kOk;
-  if (const auto defaults = runner::default_load_options()) {
+  // A server that says what there is has read the bounds.
+  const bool with_bounds = std::ranges::find(args, kBudgetFlag) == args.end();
+  if (const auto defaults = runner::default_load_options(with_bounds)) {
     o.load = *defaults;
   } else {
     return finish([&] { return Result<void>(std::unexpected(defaults.error())); });
@@ -130,7 +135,7 @@ int plan_command(std::span<const std::string> args) {
                      runner::kv_types_name(o.load.kv_types));
   add_threads(app, o.load.n_threads);
   app.add_flag("--json", o.json, "one JSON object");
-  app.add_option("--budget", o.budget)->group("");  // a server plans in a process of its own
+  app.add_option(kBudgetFlag, o.budget)->group("");  // a server plans in a process of its own
   app.add_option("--admitted", o.admitted)->group("");
   app.add_option("--projector", o.load.projectors)->group("");
   if (!parse(app, args, &code)) return code;

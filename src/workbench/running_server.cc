@@ -1,5 +1,7 @@
 #include "workbench/running_server.h"
 
+#include <algorithm>
+
 #include "base/environment.h"
 #include "http/client.h"
 #include "http/host_setting.h"
@@ -22,17 +24,23 @@ bool is_here(const http::Endpoint& e) {
 
 }  // namespace
 
-std::optional<Json> ask_server(const std::string& path, std::chrono::milliseconds patience) {
+bool server_is_here() { return is_here(http::host_setting_from_environment().endpoint); }
+
+Result<http::Response> get_from_server(const std::string& path, std::chrono::milliseconds patience) {
   http::HostSetting where = http::host_setting_from_environment();
-  if (!is_here(where.endpoint)) return std::nullopt;
   if (!where.endpoint.is_unix() && where.endpoint.host.empty()) where.endpoint.host = "127.0.0.1";
   http::ClientOptions options;
-  options.connect_timeout = std::chrono::milliseconds(500);
+  options.connect_timeout = std::chrono::milliseconds(is_here(where.endpoint) ? 500 : 2'000);
   options.silence_timeout = patience;
   http::Request request{.method = "GET", .target = where.path_prefix + path};
   if (const auto key = environment("QUIPU_API_KEY"))
     request.headers.add("Authorization", "Bearer " + key->value);
-  const auto answer = http::Client(where.endpoint, options).send(request);
+  return http::Client(where.endpoint, options).send(request);
+}
+
+std::optional<Json> ask_server(const std::string& path, std::chrono::milliseconds patience) {
+  if (!server_is_here()) return std::nullopt;
+  const auto answer = get_from_server(path, patience);
   if (!answer || answer->status != 200) return std::nullopt;
   Json loaded = Json::parse(answer->body, nullptr, false);
   if (!loaded.is_object()) return std::nullopt;
@@ -65,6 +73,17 @@ uint64_t charge_of(const Json& loaded, const std::string& short_name) {
   const Json* ours = find_loaded(loaded, short_name);
   const Json* charge = ours != nullptr ? member(*ours, "charge") : nullptr;
   return charge != nullptr && charge->is_number_unsigned() ? charge->get<uint64_t>() : 0;
+}
+
+std::optional<uint64_t> free_for(const Json& loaded, const std::string& short_name) {
+  const Json machine = machine_of(loaded);
+  const Json *budget = member(machine, "budget"), *admitted = member(machine, "admitted");
+  if (budget == nullptr || admitted == nullptr || !budget->is_number_unsigned() ||
+      !admitted->is_number_unsigned())
+    return std::nullopt;
+  const uint64_t all = admitted->get<uint64_t>(), whole = budget->get<uint64_t>();
+  const uint64_t others = all - std::min(all, charge_of(loaded, short_name));
+  return whole - std::min(whole, others);
 }
 
 Json machine_of(const Json& loaded) {

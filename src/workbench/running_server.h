@@ -8,9 +8,18 @@
 #include <optional>
 #include <string>
 
+#include "base/result.h"
+#include "http/message.h"
+
 namespace quipu::workbench {
 
 using Json = nlohmann::ordered_json;
+
+// Whether QUIPU_HOST names this machine, and not another.
+bool server_is_here();
+
+// What the server that QUIPU_HOST names answers to a GET, wherever it is.
+Result<http::Response> get_from_server(const std::string& path, std::chrono::milliseconds patience);
 
 // The object that the server which QUIPU_HOST names answers to a GET, if that is this machine's own and it
 // answers before it has been silent for so long.
@@ -24,6 +33,9 @@ Json memory_of(const Json& loaded, const std::string& short_name);
 
 // Of that answer, what that model is charged; 0: it is not loaded.
 uint64_t charge_of(const Json& loaded, const std::string& short_name);
+
+// Of that answer, what of the budget is for that model: what all others leave. Nothing: it does not say.
+std::optional<uint64_t> free_for(const Json& loaded, const std::string& short_name);
 
 // Of that answer, the machine as the server sees it, with what its other models are charged; null: it does
 // not say.

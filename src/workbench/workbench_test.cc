@@ -8,6 +8,7 @@
 #include "workbench/command_line.h"
 #include "workbench/kld_base.h"
 #include "workbench/output_file.h"
+#include "workbench/running_server.h"
 
 namespace quipu::workbench {
 namespace {
@@ -22,6 +23,32 @@ TEST(ParseIds, ReadsLists) {
   for (const char* text : {"", " ,", "x", "1,x", "1x", "1.5", "-1", "2147483648", "1;2", "0x10",
                            "1,2,99999999999999999999", "1,,2", ",1", "1,"})
     EXPECT_EQ(parse_ids(text).error().code, Code::kInvalidArgument) << text;
+}
+
+TEST(RunningServer, WhatAModelIsChargedIsFreeForIt) {
+  const Json loaded = Json::parse(R"({"models":[{"name":"smol:latest","quipu":{"charge":300}},
+      {"name":"big:latest","quipu":{"charge":500}}],"quipu":{"machine":{"budget":1000,"admitted":800,"free":200}}})");
+  EXPECT_EQ(free_for(loaded, "smol:latest"), 500u);
+  EXPECT_EQ(free_for(loaded, "big:latest"), 700u);
+  EXPECT_EQ(free_for(loaded, "other:latest"), 200u);
+  EXPECT_EQ(free_for(loaded, ""), 200u);
+  Json less = loaded;  // less than is charged: the cgroup's limit was lowered
+  less["quipu"]["machine"]["budget"] = 600u;
+  EXPECT_EQ(free_for(less, "smol:latest"), 100u);
+  EXPECT_EQ(free_for(less, ""), 0u);
+  for (const char* said : {"{}", R"({"models":[]})", R"({"quipu":{"machine":{"budget":"x","admitted":1}}})"})
+    EXPECT_EQ(free_for(Json::parse(said), "smol:latest"), std::nullopt) << said;
+}
+
+TEST(ContextSetting, IsTheServers) {
+  for (const char* name : {"QUIPU_CONTEXT_LENGTH", "OLLAMA_CONTEXT_LENGTH"}) {
+    setenv(name, "4096", 1);
+    EXPECT_EQ(context_setting(), 4096);
+    setenv(name, "x", 1);
+    EXPECT_EQ(context_setting(), 0);
+    unsetenv(name);
+  }
+  EXPECT_EQ(context_setting(), 0);
 }
 
 TEST(ReadText, AnyBytesAndClearErrors) {
