@@ -1,11 +1,14 @@
 """What a model takes and what fits, beforehand and while it runs: plan, fit, ps -v, /api/plan, /metrics."""
+import http.server
 import json
 import os
 import re
+import subprocess
 import termios
+import threading
 import unittest
 
-from cli_harness import CliTest, Terminal, model
+from cli_harness import CliTest, Terminal, model, program
 from server_harness import ServerTest
 
 CATEGORIES = ("weights", "projector", "kv", "workspace", "output", "runtime")
@@ -60,12 +63,83 @@ class Plan(CliTest):
         self.assertRegex(done.stdout, r"(?m)^(ok|warn) +threads ")
         self.assertIn("findings", json.loads(self.run_cli("doctor", "--json").stdout))
 
+    def test_the_setting_of_the_context_counts(self):
+        self.assertEqual(self.plan()["memory"]["kv"]["ceiling"], self.plan("--num-ctx", "8192")["memory"]["kv"]["ceiling"])
+        for name in ("OLLAMA_CONTEXT_LENGTH", "QUIPU_CONTEXT_LENGTH"):
+            set_so = self.plan(**{name: "512"})["memory"]["kv"]
+            self.assertEqual(set_so["ceiling"], 4 * 512 * set_so["bytes_per_token"])
+            self.assertEqual(self.plan("--num-ctx", "1024")["memory"]["kv"]["ceiling"], 2 * set_so["ceiling"])
+            del self.environment[name]
+
+    def doctor(self, **environment):
+        self.environment.update(environment)
+        done = self.run_cli("doctor", "--json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        found = json.loads(done.stdout)["findings"]
+        for one in found:
+            self.assertEqual("remedy" in one, one["status"] != "ok", one)
+        return found
+
+    def test_doctor_of_settings_that_make_no_sense(self):
+        whole = [one["name"] for one in self.doctor()]
+        bad = {"QUIPU_MEMORY": "garbage", "QUIPU_MEMORY_RESERVE": "-5", "QUIPU_KV_CACHE_TYPE": "zz", "OLLAMA_NUM_PARALLEL": "9999",
+               "OLLAMA_CONTEXT_LENGTH": "x", "QUIPU_THREADS": "many", "QUIPU_ISA": "abacus"}
+        found = self.doctor(**bad)
+        for name in bad:
+            self.assertTrue([one for one in found if one["status"] != "ok" and name in one["remedy"]], name)
+        self.assertEqual(sorted({one["name"] for one in found}), sorted(set(whole)))
+
+    def test_doctor_of_a_port_that_another_program_holds(self):
+        def at(host):
+            found = {one["name"]: one for one in self.doctor(QUIPU_HOST=host)}
+            return found["server"], found.get("port")
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            answer = None
+
+            def do_GET(self):
+                known = self.answer is not None and self.path == "/api/version"
+                body = json.dumps(self.answer).encode() if known else b"<html>"
+                self.send_response(200 if known else 404)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as other:
+            threading.Thread(target=other.serve_forever).start()
+            try:
+                port = other.server_address[1]
+                here, elsewhere = f"127.0.0.1:{port}", f"2130706433:{port}"  # the same, as a name that nobody takes for it
+                server, held = at(here)
+                self.assertEqual((server["status"], held["status"]), ("ok", "warn"))
+                self.assertIn("stop it, or QUIPU_HOST=127.0.0.1:", held["remedy"])
+                server, held = at(elsewhere)
+                self.assertEqual((server["status"], held), ("warn", None))
+                Handler.answer = {"version": "0.32.15"}
+                server, held = at(here)
+                self.assertEqual((server["status"], held["status"]), ("ok", "ok"))
+                Handler.answer = {"version": "0.32.15", "quipu": {"version": "0.0.0", "api": 1}}
+                for host in (here, elsewhere):
+                    server, held = at(host)
+                    self.assertEqual(server["status"], "warn")
+                    self.assertIn("quipu 0.0.0, this program is ", server["text"])
+                self.assertIsNone(held)
+            finally:
+                other.shutdown()
+        server, held = at(here)
+        self.assertEqual((server["status"], held["status"]), ("ok", "ok"))
+        self.assertEqual(at(elsewhere)[0]["status"], "warn")
+
     def test_fit(self):
         for args, rows in ((), 19), ((model(),), 2), (("--params", "7b", "--quant", "q4_k_m"), 2):
             done = self.run_cli("fit", *args)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             table = done.stdout.split("\n\n")[1].splitlines()
             self.assertGreaterEqual(len(table), rows)
+            self.assertEqual(done.stdout.split("\n\n")[-1].count("\n"), 1)
             self.assertLessEqual(max(map(len, table)), 80)
         rows = json.loads(self.run_cli("fit", "--params", "8b", "--json").stdout)
         for row in rows[:20]:
@@ -114,6 +188,21 @@ class Server(ServerTest):
             answer = self.s.post("/api/plan", body)
             self.assertEqual(answer.status, status, answer.body)
             self.assertIn(words, answer.json()["error"])
+
+    def test_fit_of_a_model_that_is_loaded(self):
+        self.s.stop()
+        (self.folder / "server.log").unlink()
+        s = self.server(QUIPU_MEMORY="200MiB")
+        s.post("/api/generate", {"model": "smol", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}})
+        environment = {**os.environ, "QUIPU_HOST": s.host, "QUIPU_MODELS": str(s.models)}
+
+        def fit(*args):
+            return subprocess.run([program(), "fit", "smol", *args], env=environment, capture_output=True, text=True, check=True).stdout
+
+        self.assertIn("Recommended: smol", fit())
+        row, = [row for row in json.loads(fit("--json")) if not row["estimated"] and (row["num_ctx"], row["parallel"]) == (4096, 1)
+                and row["memory"]["kv"]["type"] == "q8_0:q8_0"]
+        self.assertEqual(row["fits"], "yes")
 
     def test_doctor(self):
         found = self.s.request("GET", "/api/doctor").json()

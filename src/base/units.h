@@ -27,6 +27,7 @@ struct ByteShare {
   double percent = 0;  // not 0: of the whole, in place of bytes
 
   uint64_t of(uint64_t whole) const;
+  bool is_zero() const { return bytes == 0 && percent <= 0; }
 };
 // A size as above, or "60%": more than 0 and at most 100.
 Result<ByteShare> parse_byte_share(std::string_view text);

@@ -192,12 +192,15 @@ Finding examine_store(const std::string& path) {
   return {"store", Status::kOk, path};
 }
 
-Finding examine_port(uint16_t port, const std::string& root) {
+Finding examine_port(uint16_t port, bool serves, const std::string& root) {
   for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"})
     if (const auto inode = listening_inode(root + table, port)) {
-      const std::string who = holder_of(*inode, root);
-      return {"port", Status::kOk,
-              fmt::format("{}: {}", port, who.empty() ? "a process of another user" : who)};
+      std::string who = holder_of(*inode, root);
+      if (who.empty()) who = "a process of another user";
+      if (serves) return {"port", Status::kOk, fmt::format("{}: {}", port, who)};
+      return {"port", Status::kWarn, fmt::format("{}: held by {}, which serves no models", port, who),
+              fmt::format("stop it, or QUIPU_HOST=127.0.0.1:{} for server and clients",
+                          port < UINT16_MAX ? port + 1 : port - 1)};
     }
   return {"port", Status::kOk, fmt::format("{}: nobody listens", port)};
 }

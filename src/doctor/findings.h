@@ -25,8 +25,9 @@ struct Finding {
 std::vector<Finding> examine_processor(const std::string& root = "");
 std::vector<Finding> examine_memory(const memory::Machine& machine, const std::string& root = "");
 Finding examine_store(const std::string& path);
-// Who listens on a TCP port of this machine.
-Finding examine_port(uint16_t port, const std::string& root = "");
+// Who listens on a TCP port of this machine. `serves`: a server for models answers there, which nothing else
+// should be in the way of.
+Finding examine_port(uint16_t port, bool serves, const std::string& root = "");
 
 Status worst(const std::vector<Finding>& findings);
 const char* status_name(Status s);  // "ok", "warn", "error"

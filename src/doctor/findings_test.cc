@@ -92,9 +92,16 @@ TEST_F(DoctorTest, WhoListens) {
   write("/proc/42/comm", "ollama\n");
   fs::create_directories(root_ + "/proc/42/fd");
   fs::create_symlink("socket:[79]", root_ + "/proc/42/fd/3");
-  EXPECT_EQ(examine_port(0x2CAA, root_).text, "11434: process 42 (ollama)");
-  EXPECT_EQ(examine_port(0x1234, root_).text, "4660: a process of another user");
-  EXPECT_EQ(examine_port(1, root_).text, "1: nobody listens");
+  EXPECT_EQ(examine_port(0x2CAA, true, root_).text, "11434: process 42 (ollama)");
+  EXPECT_EQ(examine_port(0x1234, true, root_).text, "4660: a process of another user");
+  const Finding held = examine_port(0x1234, false, root_);
+  EXPECT_EQ(held.status, Status::kWarn);
+  EXPECT_EQ(held.text, "4660: held by a process of another user, which serves no models");
+  EXPECT_EQ(held.remedy, "stop it, or QUIPU_HOST=127.0.0.1:4661 for server and clients");
+  for (const bool serves : {false, true}) {
+    EXPECT_EQ(examine_port(1, serves, root_).text, "1: nobody listens");
+    EXPECT_EQ(examine_port(1, serves, root_).status, Status::kOk);
+  }
 }
 
 TEST_F(DoctorTest, TheStore) {

@@ -32,7 +32,7 @@ Result<std::optional<ByteShare>> share_of(const char* name) {
 Result<Bounds> Bounds::from_environment() {
   Bounds b;
   QUIPU_ASSIGN(b.memory, share_of(kMemoryVariable));
-  if (b.memory && b.memory->bytes == 0 && b.memory->percent <= 0) b.memory.reset();
+  if (b.memory && b.memory->is_zero()) b.memory.reset();
   QUIPU_ASSIGN(b.reserve, share_of(kReserveVariable));
   return b;
 }

@@ -42,4 +42,7 @@ struct LoadOptions {
 // with_bounds: false for who has a slot in a server's budget, since the server has read those.
 Result<LoadOptions> default_load_options(bool with_bounds = true);
 
+// Every variable for which default_load_options(false) fails: a sentence each, which begins with its name.
+std::vector<std::string> bad_load_settings();
+
 }  // namespace quipu::runner

@@ -74,5 +74,17 @@ TEST_F(LoadOptionsTest, ABadValueNamesItsVariable) {
   }
 }
 
+TEST_F(LoadOptionsTest, AllBadValuesAtOnce) {
+  EXPECT_TRUE(bad_load_settings().empty());
+  setenv("QUIPU_NUM_PARALLEL", "9999", 1);
+  setenv("QUIPU_KV_CACHE_TYPE", "zz", 1);
+  setenv("QUIPU_IDLE_TRIM", "soon", 1);
+  const auto all = bad_load_settings();
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_TRUE(all[0].starts_with("QUIPU_NUM_PARALLEL=9999 ")) << all[0];
+  EXPECT_TRUE(all[1].starts_with("QUIPU_KV_CACHE_TYPE: ")) << all[1];
+  EXPECT_TRUE(all[2].starts_with("QUIPU_IDLE_TRIM=soon ")) << all[2];
+}
+
 }  // namespace
 }  // namespace quipu::runner

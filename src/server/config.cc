@@ -127,6 +127,7 @@ Config Config::from_environment() {
   std::transform(c.kv_cache_type.begin(), c.kv_cache_type.end(), c.kv_cache_type.begin(),
                  [](char ch) { return ch >= 'A' && ch <= 'Z' ? static_cast<char>(ch + 32) : ch; });
   c.memory.memory = read.share(memory::Bounds::kMemoryVariable);
+  if (c.memory.memory && c.memory.memory->is_zero()) c.memory.memory.reset();  // automatic
   c.memory.reserve = read.share(memory::Bounds::kReserveVariable);
   c.prune = !read.flag({"QUIPU_NOPRUNE", "OLLAMA_NOPRUNE"}, false);
   c.log_requests = read.flag({"QUIPU_DEBUG_LOG_REQUESTS", "OLLAMA_DEBUG_LOG_REQUESTS"}, false);

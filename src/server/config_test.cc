@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <tuple>
+
+#include "server/examine_settings.h"
 
 namespace quipu::server {
 namespace {
@@ -68,6 +71,42 @@ TEST_F(ConfigTest, WhatMakesNoSenseIsAWarning) {
   ASSERT_TRUE(c.memory.reserve);
   EXPECT_EQ(c.memory.reserve->of(50), 5u);
   EXPECT_EQ(c.warnings.size(), 4u);
+}
+
+TEST_F(ConfigTest, NoMemoryIsWhateverThereIs) {
+  setenv("QUIPU_MEMORY", "0", 1);
+  const Config c = Config::from_environment();
+  EXPECT_FALSE(c.memory.memory);
+  EXPECT_TRUE(c.warnings.empty());
+}
+
+TEST_F(ConfigTest, EverySettingThatMakesNoSenseIsAFinding) {
+  using doctor::Status;
+  const auto good = examine_settings(Config::from_environment());
+  ASSERT_EQ(good.size(), 1u);
+  EXPECT_EQ(good[0].status, Status::kOk);
+  const std::tuple<const char*, const char*, Status> bad[] = {
+      {"QUIPU_MEMORY", "garbage", Status::kWarn},       {"QUIPU_MEMORY_RESERVE", "-5", Status::kWarn},
+      {"QUIPU_KV_CACHE_TYPE", "zz", Status::kError},    {"OLLAMA_KV_CACHE_TYPE", "zz", Status::kError},
+      {"QUIPU_NUM_PARALLEL", "9999", Status::kError},   {"OLLAMA_NUM_PARALLEL", "9999", Status::kError},
+      {"QUIPU_CONTEXT_LENGTH", "x", Status::kWarn},     {"OLLAMA_CONTEXT_LENGTH", "x", Status::kWarn},
+      {"OLLAMA_KEEP_ALIVE", "soon", Status::kWarn},     {"OLLAMA_MAX_QUEUE", "-1", Status::kWarn},
+      {"OLLAMA_HOST", "127.0.0.1:port", Status::kWarn},
+  };
+  for (const auto& [name, value, status] : bad) {
+    setenv(name, value, 1);
+    const auto found = examine_settings(Config::from_environment());
+    ASSERT_EQ(found.size(), 1u) << name;
+    EXPECT_EQ(found[0].name, "settings");
+    EXPECT_EQ(found[0].status, status) << name;
+    EXPECT_NE(found[0].remedy.find(name), std::string::npos) << found[0].remedy;
+    unsetenv(name);
+  }
+  setenv("QUIPU_THREADS", "many", 1);  // a finding of the processor's
+  setenv("QUIPU_MEMORY", "garbage", 1);
+  setenv("QUIPU_MEMORY_RESERVE", "-5", 1);
+  setenv("OLLAMA_NUM_PARALLEL", "9999", 1);
+  EXPECT_EQ(examine_settings(Config::from_environment()).size(), 3u);
 }
 
 }  // namespace

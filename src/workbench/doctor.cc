@@ -3,12 +3,12 @@
 
 #include <iostream>
 
-#include "base/environment.h"
 #include "doctor/findings.h"
 #include "doctor/models.h"
 #include "doctor/plan_child.h"
 #include "http/host_setting.h"
-#include "runner/load_options.h"
+#include "server/config.h"
+#include "server/examine_settings.h"
 #include "store/layout.h"
 #include "store/store.h"
 #include "workbench/command_line.h"
@@ -24,6 +24,7 @@ using doctor::Finding;
 using doctor::Status;
 
 constexpr std::chrono::seconds kPatience{20};  // a server plans each of its models
+constexpr std::chrono::seconds kPatienceForVersion{3};
 
 std::string text_at(const Json& object, const char* key) {
   const auto it = object.find(key);
@@ -47,30 +48,62 @@ bool add_findings_of_server(std::vector<Finding>& all) {
   return true;
 }
 
-Finding server_finding() {
-  const auto version = ask_server("/api/version");
-  if (!version) return {"server", Status::kOk, "none listens here (quipu serve starts one)", {}};
-  const auto ours = version->find("quipu");
-  if (ours == version->end() || !ours->is_object())
-    return {"server", Status::kOk, "an Ollama, " + text_at(*version, "version"), {}};
+// The server that QUIPU_HOST names, by its version.
+struct Asked {
+  Finding finding;
+  bool serves = false;  // it is a server for models
+};
+
+Asked ask_version() {
+  const http::HostSetting host = http::host_setting_from_environment();
+  const std::string where = server_is_here() ? "" : host.endpoint.to_string() + ": ";
+  Asked out;
+  Finding& f = out.finding;
+  f.name = "server";
+  const auto warn = [&](std::string text, std::string remedy) {
+    f.status = Status::kWarn;
+    f.text = where + std::move(text);
+    f.remedy = std::move(remedy);
+    return out;
+  };
+  if (host.scheme == "https")
+    return warn("https is not supported by this client", "QUIPU_HOST=http://..., or a tunnel to the server");
+  const auto answer = get_from_server("/api/version", kPatienceForVersion);
+  if (!answer && !where.empty())
+    return warn("does not answer: " + answer.error().message, "start a server there, or correct QUIPU_HOST");
+  const Json version = answer ? Json::parse(answer->body, nullptr, false) : Json();
+  const std::string level = version.is_object() ? text_at(version, "version") : "";
+  if (answer && answer->status == 401) {
+    out.serves = true;
+    return warn("wants a key", "set QUIPU_API_KEY to the server's");
+  }
+  if (level.empty() && !where.empty())
+    return warn("what answers there serves no models", "start a server there, or correct QUIPU_HOST");
+  if (level.empty()) {  // whoever holds the port is another finding
+    f.text = "none listens here (quipu serve starts one)";
+    return out;
+  }
+  out.serves = true;
+  const auto ours = version.find("quipu");
+  if (ours == version.end() || !ours->is_object()) {
+    f.text = where + "an Ollama, " + level;
+    return out;
+  }
   const std::string its = text_at(*ours, "version");
-  if (its == QUIPU_VERSION) return {"server", Status::kOk, "quipu " + its, {}};
-  return {"server", Status::kWarn, fmt::format("quipu {}, this program is {}", its, QUIPU_VERSION),
-          "restart the server (systemctl restart quipu) or update the client"};
+  if (its != QUIPU_VERSION)
+    return warn(fmt::format("quipu {}, this program is {}", its, QUIPU_VERSION),
+                "restart the server (systemctl restart quipu) or update the client");
+  f.text = where + "quipu " + its;
+  return out;
 }
 
 // The user's own models, with the settings that this environment would load them with.
-Result<std::vector<Finding>> model_findings(uint64_t budget) {
+Result<std::vector<Finding>> model_findings(uint64_t budget, const server::Config& config) {
   const store::Layout layout(store::default_root());
   struct stat facts{};
   // A store is read, and not made by asking for one.
   if (::stat(layout.manifests().c_str(), &facts) != 0) return std::vector<Finding>{};
   QUIPU_ASSIGN(const auto models, store::Store::open(layout.root()));
-  int64_t n_ctx = 0;
-  if (const auto v = environment({"QUIPU_CONTEXT_LENGTH", "OLLAMA_CONTEXT_LENGTH"})) {
-    QUIPU_ASSIGN(n_ctx, v->whole_number(0, kMostContext));
-  }
-  QUIPU_ASSIGN(const auto defaults, runner::default_load_options());
   doctor::ModelSource source;
   for (const ModelName& name : models->list_names()) source.names.push_back(name.short_name());
   source.read = [&](const std::string& name) -> Result<doctor::StoredModel> {
@@ -78,33 +111,35 @@ Result<std::vector<Finding>> model_findings(uint64_t budget) {
     QUIPU_ASSIGN(const NamedFile model, read_named_model(*models, reference.name));
     return doctor::StoredModel{.path = model.path,
                                .projector = model.projectors.empty() ? "" : model.projectors.front(),
-                               .n_ctx = model.n_ctx > 0 ? model.n_ctx : n_ctx,
+                               .n_ctx = model.n_ctx > 0 ? model.n_ctx : config.context_length,
                                .n_ctx_train = model.n_ctx_train,
                                .says_n_ctx = model.n_ctx > 0,
                                .kv_cache_type = model.kv_cache_type,
-                               .n_parallel = defaults.n_parallel};
+                               .n_parallel = config.num_parallel};
   };
   source.plan = doctor::plan_in_child;
   return doctor::examine_models(std::move(source), budget);
 }
 
 Result<void> run(bool json) {
-  std::vector<Finding> all = {{"client", Status::kOk, "quipu " QUIPU_VERSION, {}}, server_finding()};
+  Asked asked = ask_version();
+  std::vector<Finding> all = {{"client", Status::kOk, "quipu " QUIPU_VERSION, {}}, std::move(asked.finding)};
   const auto add = [&](std::vector<Finding> more) {
     for (Finding& f : more) all.push_back(std::move(f));
   };
   if (!add_findings_of_server(all)) {
+    const auto config = server::Config::from_environment();
+    add(server::examine_settings(config));
     add(doctor::examine_processor());
-    QUIPU_ASSIGN(const memory::Bounds bounds, memory::Bounds::from_environment());
-    const memory::Machine machine = memory::probe_machine({.bounds = bounds});
+    const memory::Machine machine = memory::probe_machine({.bounds = config.memory});
     add(doctor::examine_memory(machine));
     all.push_back(doctor::examine_store(store::default_root()));
-    if (auto models = model_findings(machine.budget()))
+    if (auto models = model_findings(machine.budget(), config))
       add(std::move(*models));
     else
       all.push_back({"models", Status::kError, models.error().message, "correct that"});
-    if (const http::HostSetting host = http::host_setting_from_environment(); !host.endpoint.is_unix())
-      all.push_back(doctor::examine_port(host.endpoint.port));
+    if (server_is_here() && !config.host.endpoint.is_unix())
+      all.push_back(doctor::examine_port(config.host.endpoint.port, asked.serves));
   }
   if (json) {
     std::cout << doctor::findings_json(all).dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";

@@ -4,6 +4,7 @@
 #include "doctor/findings.h"
 #include "doctor/models.h"
 #include "doctor/plan_child.h"
+#include "server/examine_settings.h"
 #include "server/native/handlers.h"
 #include "server/native/prepare.h"
 #include "server/service.h"
@@ -46,6 +47,7 @@ void doctor(Service& service, const ReplyPtr& reply, Parameter) {
   const auto add = [&](std::vector<Finding> more) {
     for (Finding& f : more) all.push_back(std::move(f));
   };
+  add(examine_settings(service.config()));
   add(quipu::doctor::examine_processor());
   add(quipu::doctor::examine_memory(service.fleet().budget()));
   if (!service.config().models.empty()) {
@@ -53,7 +55,7 @@ void doctor(Service& service, const ReplyPtr& reply, Parameter) {
     add(quipu::doctor::examine_models(models_of(service), service.fleet().budget().budget()));
   }
   if (const http::Endpoint& e = service.config().host.endpoint; !e.is_unix())
-    all.push_back(quipu::doctor::examine_port(service.endpoint().port));
+    all.push_back(quipu::doctor::examine_port(service.endpoint().port, true));
   reply->json(200, quipu::doctor::findings_json(all));
 }
 
