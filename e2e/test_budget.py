@@ -116,10 +116,13 @@ class Budget(ServerTest):
         self.assertEqual(server.request("GET", "/api/ps").json()["models"][0]["context_length"], 256)
 
     def test_a_bad_value_is_a_warning(self):
-        server = self.server(QUIPU_MEMORY="plenty")
+        bad = {"QUIPU_MEMORY": "plenty", "QUIPU_KV_CACHE_TYPE": "zz", "OLLAMA_NUM_PARALLEL": "9999", "QUIPU_THREADS": "all",
+               "QUIPU_IDLE_TRIM": "soon"}
+        server = self.server(**bad)
         self.smol(server)
         self.assertEqual(self.ask(server, "smol").status, 200)
-        self.assertIn("QUIPU_MEMORY", server.log_text())
+        for name in bad:
+            self.assertEqual(server.log_text().count(f"W invalid environment variable: {name}"), 1, server.log_text())
 
     def two_models(self, server):
         self.smol(server)

@@ -184,6 +184,7 @@ class Server(ServerTest):
         self.assertNotIn("measured", other["kv"])
         for body, status, words in (({}, 400, "model is required"), ({"model": "nope"}, 404, "nope"),
                                     ({"model": "smol", "parallel": 300}, 400, "parallel"),
+                                    ({"model": "smol", "options": {"num_ctx": "x"}}, 400, "num_ctx"),
                                     ({"model": "smol", "options": {"kv_cache_type": "q9"}}, 400, "kv_cache_type")):
             answer = self.s.post("/api/plan", body)
             self.assertEqual(answer.status, status, answer.body)

@@ -84,10 +84,13 @@ int runner_command(std::span<const std::string> args) {
   settle_heap();
   Options o;
   constexpr std::string_view kSlotFlag = "--budget-slot";
-  auto defaults = default_load_options(std::ranges::find(args, kSlotFlag) == args.end());
-  if (!defaults)
+  if (std::ranges::find(args, kSlotFlag) != args.end()) {
+    o.load = load_options_below_server();
+  } else if (auto defaults = default_load_options()) {
+    o.load = *defaults;
+  } else {
     return refuse(defaults.error(), defaults.error().code == Code::kInvalidArgument ? kUsage : kFailed);
-  o.load = *defaults;
+  }
   o.kv = kv_types_name(o.load.kv_types);
   CLI::App app("Holds one model and answers over a Unix socket (docs/runner-protocol.md)", "quipu runner");
   app.add_option("--model", o.model, "GGUF file")->required();

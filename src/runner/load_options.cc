@@ -48,12 +48,16 @@ constexpr std::array kReaders = {read_parallel, read_threads, read_kv_types, rea
 
 }  // namespace
 
-Result<LoadOptions> default_load_options(bool with_bounds) {
+Result<LoadOptions> default_load_options() {
   LoadOptions o;
   for (const auto read : kReaders) QUIPU_TRY(read(o));
-  if (with_bounds) {
-    QUIPU_ASSIGN(o.bounds, memory::Bounds::from_environment());
-  }
+  QUIPU_ASSIGN(o.bounds, memory::Bounds::from_environment());
+  return o;
+}
+
+LoadOptions load_options_below_server() {
+  LoadOptions o;
+  for (const auto read : kReaders) (void)read(o);
   return o;
 }
 

@@ -39,10 +39,12 @@ struct LoadOptions {
 // QUIPU_THREADS, QUIPU_KV_CACHE_TYPE, QUIPU_PREFIX_CACHE, QUIPU_IDLE_TRIM, QUIPU_MEMORY,
 // QUIPU_MEMORY_RESERVE. Where Ollama has the variable too, its name counts when ours is not set.
 // kInvalidArgument names the variable.
-// with_bounds: false for who has a slot in a server's budget, since the server has read those.
-Result<LoadOptions> default_load_options(bool with_bounds = true);
+Result<LoadOptions> default_load_options();
+// For who has a slot in a server's budget: the server has read the bounds, and has warned of what makes no
+// sense, for which the default is taken.
+LoadOptions load_options_below_server();
 
-// Every variable for which default_load_options(false) fails: a sentence each, which begins with its name.
+// Every variable that makes no sense, bounds aside: a sentence each, which begins with its name.
 std::vector<std::string> bad_load_settings();
 
 }  // namespace quipu::runner

@@ -5,6 +5,8 @@
 
 #include "base/environment.h"
 #include "base/units.h"
+#include "runner/kv_types.h"
+#include "runner/load_options.h"
 
 namespace quipu::server {
 
@@ -126,6 +128,7 @@ Config Config::from_environment() {
   c.kv_cache_type = read.text({"QUIPU_KV_CACHE_TYPE", "OLLAMA_KV_CACHE_TYPE"});
   std::transform(c.kv_cache_type.begin(), c.kv_cache_type.end(), c.kv_cache_type.begin(),
                  [](char ch) { return ch >= 'A' && ch <= 'Z' ? static_cast<char>(ch + 32) : ch; });
+  if (!c.kv_cache_type.empty() && !runner::parse_kv_types(c.kv_cache_type)) c.kv_cache_type.clear();
   c.memory.memory = read.share(memory::Bounds::kMemoryVariable);
   if (c.memory.memory && c.memory.memory->is_zero()) c.memory.memory.reset();  // automatic
   c.memory.reserve = read.share(memory::Bounds::kReserveVariable);
@@ -134,6 +137,10 @@ Config Config::from_environment() {
   if (environment({"QUIPU_GO_TEMPLATE", "OLLAMA_GO_TEMPLATE"}))
     c.go_templates = read.flag({"QUIPU_GO_TEMPLATE", "OLLAMA_GO_TEMPLATE"}, true);
   c.preload = read.list({"QUIPU_PRELOAD"});
+  // What runners read themselves, the rest of which has been told.
+  for (const std::string& sentence : runner::bad_load_settings())
+    if (!sentence.contains("NUM_PARALLEL") && !sentence.contains("QUIPU_THREADS"))
+      c.warnings.push_back(sentence + "; using the default");
   std::sort(c.effective.begin(), c.effective.end());
   return c;
 }

@@ -5,8 +5,6 @@
 #include <set>
 #include <string>
 
-#include "runner/load_options.h"
-
 namespace quipu::server {
 
 namespace {
@@ -29,8 +27,6 @@ std::vector<doctor::Finding> examine_settings(const Config& config) {
       out.push_back({"settings", status, sentence,
                      fmt::format("correct or unset {}", name.empty() ? "QUIPU_HOST (OLLAMA_HOST)" : name)});
   };
-  for (const std::string& sentence : runner::bad_load_settings())
-    add(Status::kError, sentence + " (no model can be loaded)", variable_of(sentence));
   for (const std::string& sentence : config.warnings) add(Status::kWarn, sentence, variable_of(sentence));
   if (out.empty()) out.push_back({"settings", Status::kOk, "all make sense"});
   return out;

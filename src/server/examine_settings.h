@@ -10,7 +10,7 @@
 
 namespace quipu::server {
 
-// What a server with this config passes over, and what every load fails for. One finding, if all is well.
+// What a server with this config passes over. One finding, if all is well.
 // QUIPU_THREADS is left to doctor::examine_processor().
 std::vector<doctor::Finding> examine_settings(const Config& config);
 

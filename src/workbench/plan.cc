@@ -115,9 +115,9 @@ Result<void> run(Options o) {
 int plan_command(std::span<const std::string> args) {
   Options o;
   int code = kOk;
-  // A server that says what there is has read the bounds.
-  const bool with_bounds = std::ranges::find(args, kBudgetFlag) == args.end();
-  if (const auto defaults = runner::default_load_options(with_bounds)) {
+  if (std::ranges::find(args, kBudgetFlag) != args.end()) {
+    o.load = runner::load_options_below_server();
+  } else if (const auto defaults = runner::default_load_options()) {
     o.load = *defaults;
   } else {
     return finish([&] { return Result<void>(std::unexpected(defaults.error())); });

@@ -105,7 +105,10 @@ void plan(Service& service, const ReplyPtr& reply, Parameter) {
     return reply->error(
         500, fmt::format("{} has no weights that this server can run", service.shown_name(**model)));
   const auto options = merge_options(service, **model, in->options.is_null() ? nullptr : &in->options);
-  if (!options) return answer(*reply, options.error());
+  // A wrong type is 400 here, where only Ollama's own endpoints have its 500.
+  if (!options)
+    return reply->error(options.error().status == 500 ? 400 : options.error().status,
+                        options.error().sentence);
   if (const auto kv = options->values.find("kv_cache_type"); kv != options->values.end() && kv->is_string())
     if (const auto types = runner::parse_kv_types(kv->get<std::string>()); !types)
       return reply->error(400, fmt::format("option \"kv_cache_type\": {}", types.error().message));
