@@ -37,3 +37,8 @@ elseif(QUIPU_SANITIZE STREQUAL "thread")
 elseif(QUIPU_SANITIZE)
   message(FATAL_ERROR "QUIPU_SANITIZE is '${QUIPU_SANITIZE}': it may be address, thread or empty")
 endif()
+if(QUIPU_SANITIZE)
+  # Asserts of ours and of the standard library: an index beyond size() but within capacity() is no error to a sanitizer.
+  add_compile_options(-UNDEBUG)
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
+endif()
