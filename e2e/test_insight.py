@@ -8,6 +8,7 @@ import termios
 import threading
 import unittest
 
+from budget_harness import stop
 from cli_harness import CliTest, Terminal, model, program
 from server_harness import ServerTest
 
@@ -191,8 +192,7 @@ class Server(ServerTest):
             self.assertIn(words, answer.json()["error"])
 
     def test_fit_of_a_model_that_is_loaded(self):
-        self.s.stop()
-        (self.folder / "server.log").unlink()
+        stop(self.s)
         s = self.server(QUIPU_MEMORY="200MiB")
         s.post("/api/generate", {"model": "smol", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}})
         environment = {**os.environ, "QUIPU_HOST": s.host, "QUIPU_MODELS": str(s.models)}
@@ -219,9 +219,7 @@ class Server(ServerTest):
         self.s.create("short", model(), parameters={"num_ctx": 1024})
 
         def found(name, **environment):
-            for s in self.servers:
-                s.stop()
-            (self.folder / "server.log").unlink()  # which says where the one before listened
+            stop(self.servers[-1])
             s = self.server(**environment)
             answer = s.request("GET", "/api/doctor").json()
             self.assertEqual(s.request("GET", "/api/version").status, 200)

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/checked.h"
+#include "base/json_members.h"
 #include "base/units.h"
 
 namespace quipu::doctor {
@@ -18,66 +20,45 @@ constexpr size_t kMostModels = 50, kMostFindings = 10;                 // one sc
 constexpr std::chrono::milliseconds kForAll{10'000}, kForOne{3'000};   // one takes some milliseconds
 constexpr int64_t kLeastContext = 4, kMostContext = int64_t{1} << 30;  // what a plan may be asked for
 
-std::vector<std::string> arguments(const StoredModel& m, uint64_t budget, int64_t n_parallel = 1) {
-  std::vector<std::string> args = {"quipu",
-                                   "plan",
-                                   "--json",
-                                   "--budget",
-                                   std::to_string(budget),
-                                   "--parallel",
-                                   std::to_string(n_parallel)};
-  const auto add = [&](const char* flag, const std::string& value) {
-    args.emplace_back(flag);
-    args.push_back(value);
-  };
-  // More than the trained length is lowered to it.
-  add("--num-ctx",
-      std::to_string(m.n_ctx > 0 ? std::clamp(m.n_ctx, kLeastContext, kMostContext) : kMostContext));
-  if (!m.kv_cache_type.empty()) add("--kv-cache-type", m.kv_cache_type);
-  if (m.threads > 0) add("--threads", std::to_string(m.threads));
-  if (!m.projector.empty()) add("--projector", m.projector);
-  args.emplace_back("--");
-  args.push_back(m.path);
-  return args;
+// For one plan.
+std::chrono::milliseconds patience(Clock::time_point until) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
+  return std::clamp(left, std::chrono::milliseconds(0), kForOne);
 }
 
-uint64_t number_at(const Json& object, const char* key, uint64_t otherwise = 0) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_number_unsigned() ? it->get<uint64_t>() : otherwise;
-}
-
-std::string text_at(const Json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+PlanRequest request_of(const StoredModel& m, uint64_t budget, int64_t n_parallel) {
+  return {.path = m.path,
+          .projector = m.projector,
+          .budget = budget,
+          .n_parallel = n_parallel,
+          .n_ctx = m.n_ctx > 0 ? std::clamp(m.n_ctx, kLeastContext, kMostContext) : kMostContext,
+          .kv_cache_type = m.kv_cache_type,
+          .threads = m.threads};
 }
 
 const Json& member(const Json& object, const char* key) {
   static const Json kNone = Json::object();
-  const auto it = object.find(key);
-  return it != object.end() && it->is_object() ? *it : kNone;
+  const Json* value = member_at(object, key);
+  return value != nullptr && value->is_object() ? *value : kNone;
 }
 
 // Everything, and the cache of one sequence at its full length.
-uint64_t most_bytes(const Json& plan) {
-  const Json& memory = member(plan, "memory");
-  const uint64_t fixed =
-      number_at(member(memory, "total"), "planned") - number_at(member(memory, "kv"), "planned");
-  const uint64_t ceiling = number_at(member(memory, "kv"), "ceiling");
-  return ceiling > UINT64_MAX - fixed ? UINT64_MAX : fixed + ceiling;
+uint64_t most_bytes(const Json& plan, int64_t n_parallel) {
+  const Json &memory = member(plan, "memory"), &kv = member(memory, "kv");
+  const uint64_t fixed = bytes_at(member(memory, "total"), "planned") - bytes_at(kv, "planned");
+  return checked_add(fixed, bytes_at(kv, "ceiling") / static_cast<uint64_t>(n_parallel)).value_or(UINT64_MAX);
 }
 
 // `n_ctx` fits a model that is loaded for one sequence; what it needs for the others' output leaves this.
-int64_t fitting_beside_outputs(const ModelSource& source, StoredModel m, uint64_t budget, int64_t n_ctx) {
+int64_t fitting_beside_outputs(const ModelSource& source, StoredModel m, uint64_t budget, int64_t n_ctx,
+                               Clock::time_point until) {
   if (m.n_parallel <= 1) return n_ctx;
   m.n_ctx = n_ctx;
-  const auto plan = source.plan(arguments(m, budget, m.n_parallel), kForOne);
+  const auto plan = source.plan(request_of(m, budget, m.n_parallel), patience(until));
   if (!plan) return n_ctx;
-  const Json& memory = member(*plan, "memory");
-  const uint64_t fixed = number_at(member(memory, "total"), "planned") -
-                         number_at(member(memory, "kv"), "planned"),
-                 one = number_at(member(memory, "kv"), "ceiling") / static_cast<uint64_t>(m.n_parallel),
-                 of_token = std::max<uint64_t>(number_at(member(memory, "kv"), "bytes_per_token"), 1);
-  const uint64_t needed = one > UINT64_MAX - fixed ? UINT64_MAX : one + fixed;
+  const uint64_t needed = most_bytes(*plan, m.n_parallel),
+                 of_token = std::max<uint64_t>(
+                     bytes_at(member(member(*plan, "memory"), "kv"), "bytes_per_token"), 1);
   if (needed <= budget) return n_ctx;
   const uint64_t most = static_cast<uint64_t>(n_ctx), over = (needed - budget) / of_token + 1;
   return static_cast<int64_t>((most - std::min(most, over)) / 32 * 32);
@@ -95,7 +76,7 @@ std::string as_setting(const std::string& change, const StoredModel& m) {
 
 // The finding for a model that does not fit.
 Finding too_large(const ModelSource& source, const std::string& name, const StoredModel& m, const Json& plan,
-                  uint64_t budget) {
+                  uint64_t budget, Clock::time_point until) {
   int64_t n_ctx = m.n_ctx > 0 ? m.n_ctx : m.n_ctx_train;
   if (m.n_ctx_train > 0) n_ctx = std::min(n_ctx, m.n_ctx_train);
   const bool not_at_all = text_at(plan, "fits") == "no";
@@ -105,7 +86,8 @@ Finding too_large(const ModelSource& source, const std::string& name, const Stor
       if (!one.is_object() || text_at(one, "fits") != "yes") continue;
       std::string change = text_at(one, "change");
       if (change.starts_with("num_ctx=")) {
-        const int64_t n = std::atoll(change.c_str() + 8), left = fitting_beside_outputs(source, m, budget, n);
+        const int64_t n = std::atoll(change.c_str() + 8),
+                      left = fitting_beside_outputs(source, m, budget, n, until);
         if (left < kLeastContext) continue;
         change = fmt::format("num_ctx={}", left);
       }
@@ -121,11 +103,11 @@ Finding too_large(const ModelSource& source, const std::string& name, const Stor
   if (not_at_all)
     return {"model", Status::kWarn,
             fmt::format("{}: does not fit at all: it needs {}, {} are for models", name,
-                        format_bytes(number_at(plan, "charge")), format_bytes(budget)),
+                        format_bytes(bytes_at(plan, "charge")), format_bytes(budget)),
             remedy};
   return {"model", Status::kWarn,
           fmt::format("{}: its num_ctx{} takes {} at full length, {} are for models{}", name,
-                      n_ctx > 0 ? fmt::format(" {}", n_ctx) : "", format_bytes(most_bytes(plan)),
+                      n_ctx > 0 ? fmt::format(" {}", n_ctx) : "", format_bytes(most_bytes(plan, 1)),
                       format_bytes(budget), fitting.empty() ? "" : fmt::format("; num_ctx {} fits", fitting)),
           remedy};
 }
@@ -140,16 +122,15 @@ std::vector<Finding> examine_models(ModelSource source, uint64_t budget) {
   size_t seen = 0, unplanned = 0, large = 0;
   std::string first_problem;
   for (; seen < n; ++seen) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
-    if (left.count() <= 0) break;
+    if (Clock::now() >= until) break;
     const std::string& name = source.names[seen];
     const auto model = source.read(name);
-    const auto plan = model ? source.plan(arguments(*model, budget), std::min(left, kForOne))
+    const auto plan = model ? source.plan(request_of(*model, budget, 1), patience(until))
                             : Result<Json>(std::unexpected(model.error()));
     if (!plan) {
       if (unplanned++ == 0) first_problem = fmt::format("{}: {}", name, plan.error().message);
     } else if (text_at(*plan, "fits") != "yes") {
-      if (large++ < kMostFindings) out.push_back(too_large(source, name, *model, *plan, budget));
+      if (large++ < kMostFindings) out.push_back(too_large(source, name, *model, *plan, budget, until));
     }
   }
   if (source.names.empty()) return {{"models", Status::kOk, "none in the store"}};

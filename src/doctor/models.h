@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "doctor/findings.h"
+#include "doctor/plan_child.h"
 
 namespace quipu::doctor {
 
@@ -31,7 +32,7 @@ struct ModelSource {
   std::vector<std::string> names;
   std::function<Result<StoredModel>(const std::string& name)> read;
   // As doctor::plan_in_child(); tests have their own.
-  std::function<Result<nlohmann::ordered_json>(const std::vector<std::string>& args,
+  std::function<Result<nlohmann::ordered_json>(const PlanRequest& request,
                                                std::chrono::milliseconds patience)>
       plan;
 };

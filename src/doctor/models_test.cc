@@ -18,7 +18,7 @@ Json plan_of(const char* fits, Json alternatives) {
 ModelSource source_of(std::vector<std::string> names, Result<Json> plan,
                       StoredModel model = {.path = "/file"}) {
   return {std::move(names), [model](const std::string&) { return Result<StoredModel>(model); },
-          [plan](const std::vector<std::string>&, std::chrono::milliseconds) { return plan; }};
+          [plan](const PlanRequest&, std::chrono::milliseconds) { return plan; }};
 }
 
 TEST(ExamineModels, WhatFitsIsCounted) {
@@ -59,10 +59,10 @@ TEST(ExamineModels, WhatFitsNowhereSaysSo) {
 TEST(ExamineModels, WhatFitsLeavesRoomForAllOutputs) {
   const Json others = Json::parse(R"([{"change":"num_ctx=2048","total":1,"fits":"yes"}])");
   ModelSource source = source_of({"a"}, Json::object(), {.path = "/file", .n_parallel = 4});
-  source.plan = [&](const std::vector<std::string>& args, std::chrono::milliseconds) {
+  source.plan = [&](const PlanRequest& request, std::chrono::milliseconds) {
     Json plan = plan_of("tight", others);
-    if (args[6] == "4") {
-      EXPECT_EQ(args[8], "2048");
+    if (request.n_parallel == 4) {
+      EXPECT_EQ(request.n_ctx, 2048);
       // 2,048 tokens of 1 KiB each for one sequence, and 80 KiB more than there is beside them.
       plan["memory"]["kv"] = {{"planned", 0}, {"ceiling", 8u << 20}, {"bytes_per_token", 1024u}};
       plan["memory"]["total"]["planned"] = (1u << 20) + (80u << 10);
@@ -76,8 +76,8 @@ TEST(ExamineModels, WhatFitsLeavesRoomForAllOutputs) {
 TEST(ExamineModels, AsksForTheModelsOwn) {
   std::vector<std::string> asked;
   ModelSource source = source_of({"a"}, Json::object(), {"/file", "/projector", 2, 8192, true, "q8_0", 3});
-  source.plan = [&](const std::vector<std::string>& args, std::chrono::milliseconds) {
-    asked = args;
+  source.plan = [&](const PlanRequest& request, std::chrono::milliseconds) {
+    asked = plan_arguments(request);
     return Result<Json>(plan_of("yes", Json::array()));
   };
   examine_models(source, 7);

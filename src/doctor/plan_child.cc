@@ -6,13 +6,31 @@
 
 namespace quipu::doctor {
 
-Result<nlohmann::ordered_json> plan_in_child(const std::vector<std::string>& args,
-                                             std::chrono::milliseconds patience) {
-  QUIPU_ASSIGN(const auto child, http::ChildServer::spawn({.program = "/proc/self/exe",
-                                                           .args = [&](const std::string&) { return args; },
-                                                           .what = "the plan",
-                                                           .capture_errors = true,
-                                                           .keeps_sockets_together = false}));
+std::vector<std::string> plan_arguments(const PlanRequest& r) {
+  std::vector<std::string> args = {"quipu", "plan", "--json"};
+  const auto add = [&](const char* flag, std::string value) {
+    args.emplace_back(flag);
+    args.push_back(std::move(value));
+  };
+  add("--budget", std::to_string(r.budget));
+  if (r.admitted > 0) add("--admitted", std::to_string(r.admitted));
+  add("--parallel", std::to_string(r.n_parallel));
+  if (r.n_ctx > 0) add("--num-ctx", std::to_string(r.n_ctx));
+  if (!r.kv_cache_type.empty()) add("--kv-cache-type", r.kv_cache_type);
+  if (r.threads > 0) add("--threads", std::to_string(r.threads));
+  if (!r.projector.empty()) add("--projector", r.projector);
+  args.emplace_back("--");
+  args.push_back(r.path);
+  return args;
+}
+
+Result<nlohmann::ordered_json> plan_in_child(const PlanRequest& request, std::chrono::milliseconds patience) {
+  QUIPU_ASSIGN(const auto child,
+               http::ChildServer::spawn({.program = "/proc/self/exe",
+                                         .args = [&](const std::string&) { return plan_arguments(request); },
+                                         .what = "the plan",
+                                         .capture_errors = true,
+                                         .keeps_sockets_together = false}));
   const auto until = std::chrono::steady_clock::now() + patience;
   std::string sentence;
   const auto on_line = [&](std::string_view line) {

@@ -25,12 +25,6 @@ int64_t number_at(const Json& object, std::initializer_list<const char*> path) {
   return at->is_number_integer() ? std::max<int64_t>(at->get<int64_t>(), 0) : 0;
 }
 
-std::string text_at(const Json& object, const char* key) {
-  if (!object.is_object()) return {};
-  const auto it = object.find(key);
-  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
 uint64_t held_bytes(const ModelRef& model, const Json& memory) {
   for (const char* kind : {"measured", "planned"})
     if (const int64_t bytes = number_at(memory, {"total", kind}); bytes > 0)

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <string>
 
 #include "fleet/fleet.h"
 
@@ -11,9 +10,6 @@ namespace quipu::fleet {
 
 // A number somewhere inside; 0 where it is missing, negative or no whole number.
 int64_t number_at(const Json& object, std::initializer_list<const char*> path);
-
-// A member's text; empty where it is missing or none.
-std::string text_at(const Json& object, const char* key);
 
 // What a runner holds, as far as is known: measured, planned, or else the size of its files.
 uint64_t held_bytes(const ModelRef& model, const Json& memory);

@@ -18,10 +18,6 @@ TEST(MemoryFacts, Numbers) {
   EXPECT_EQ(number_at(object, {"e", "x"}), 0);
   EXPECT_EQ(number_at(object, {"a"}), 0);
   EXPECT_EQ(number_at(Json(), {"a"}), 0);
-  EXPECT_EQ(text_at({{"a", "b"}, {"c", 7}}, "a"), "b");
-  EXPECT_EQ(text_at({{"a", "b"}, {"c", 7}}, "c"), "");
-  EXPECT_EQ(text_at({{"a", "b"}}, "x"), "");
-  EXPECT_EQ(text_at(Json(), "a"), "");
 }
 
 TEST(MemoryFacts, WhatIsHeld) {

@@ -1,6 +1,7 @@
 // Loads and unloads: the part of the scheduler that decides which runners there are.
 #include <algorithm>
 
+#include "base/json_members.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "fleet/eviction.h"

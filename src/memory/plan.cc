@@ -47,10 +47,10 @@ uint64_t blocks(const KvGroupPlan& g, int64_t n_tokens) {
 // What windowed groups take beyond that while the rows of a batch are written: none of them looks back
 // farther than its window, but the first and the last of them have different ones.
 uint64_t batch_bytes(const MemoryPlan& p, int64_t n_sequences, int64_t n_tokens) {
+  const uint64_t rows = add(p.batch_blocks, mul(n_sequences - 1, 1));
   uint64_t sum = 0;
   for (const KvGroupPlan& g : p.kv_groups) {
     const uint64_t beyond = mul(n_sequences, blocks_for(n_tokens) - blocks(g, n_tokens));
-    const uint64_t rows = add(g.batch_blocks, mul(n_sequences - 1, 1));
     sum = add(sum, mul(std::min(beyond, rows), g.block_bytes));
   }
   return sum;
@@ -78,7 +78,7 @@ std::string sequences(int64_t n) { return fmt::format("{} sequence{}", n, n == 1
 
 // Tokens of one sequence that a budget holds beside everything that is not KV.
 uint64_t room_for_tokens(const MemoryPlan& p, uint64_t budget) {
-  const uint64_t fixed = p.total() - std::min(p.bytes(Category::kKv), p.total());
+  const uint64_t fixed = p.fixed();
   return static_cast<uint64_t>(p.tokens_within(budget > fixed ? budget - fixed : 0));
 }
 
@@ -88,6 +88,11 @@ uint64_t MemoryPlan::total() const {
   uint64_t sum = 0;
   for (const PlanLine& l : lines) sum = add(sum, l.bytes);
   return sum;
+}
+
+uint64_t MemoryPlan::fixed() const {
+  const uint64_t all = total();
+  return all - std::min(bytes(Category::kKv), all);
 }
 
 uint64_t MemoryPlan::bytes(Category c) const {
@@ -114,8 +119,9 @@ int64_t MemoryPlan::tokens_within(uint64_t bytes) const {
 
 MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
   MemoryPlan p;
+  p.batch_blocks = blocks_for(shape.max_rows);
   for (const KvGroup& g : shape.groups) {
-    p.kv_groups.push_back({block_bytes(g, o), g.window, blocks_for(shape.max_rows)});
+    p.kv_groups.push_back({block_bytes(g, o), g.window});
     p.kv_block_bytes = add(p.kv_block_bytes, p.kv_groups.back().block_bytes);
   }
   p.kv_bytes_per_token = p.kv_block_bytes / kBlockTokens;
@@ -147,14 +153,12 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
 
 uint64_t charge(const MemoryPlan& p, const RuntimeOptions& o) {
   const uint64_t one = std::min(p.kv_of_sequence(std::min(o.n_ctx, kUsefulContext)), p.kv_ceiling);
-  const uint64_t kv = p.bytes(Category::kKv);
-  return add(p.total() - std::min(kv, p.total()), std::max(kv, one));
+  return add(p.fixed(), std::max(p.bytes(Category::kKv), one));
 }
 
 Fit fits(const MemoryPlan& p, const RuntimeOptions& o, uint64_t budget) {
   if (charge(p, o) > budget) return Fit::kNo;
-  const uint64_t full = add(p.total() - std::min(p.bytes(Category::kKv), p.total()), p.kv_ceiling);
-  return full > budget ? Fit::kTight : Fit::kYes;
+  return add(p.fixed(), p.kv_ceiling) > budget ? Fit::kTight : Fit::kYes;
 }
 
 const char* fit_name(Fit f) { return f == Fit::kYes ? "yes" : f == Fit::kTight ? "tight" : "no"; }
@@ -174,7 +178,7 @@ std::string what_it_takes(uint64_t needed, const Machine& machine) {
 std::string refusal(const MemoryPlan& p, const RuntimeOptions& o, const Machine& machine,
                     const std::string& advice) {
   const uint64_t needed = charge(p, o);
-  const uint64_t fixed = p.total() - std::min(p.bytes(Category::kKv), p.total());
+  const uint64_t fixed = p.fixed();
   std::string parts;
   for (int i = 0; i < kCategories; ++i) {
     const auto c = static_cast<Category>(i);

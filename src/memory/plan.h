@@ -55,14 +55,14 @@ struct PlanLine {
 
 // A group's part of the KV cache.
 struct KvGroupPlan {
-  uint64_t block_bytes = 0;   // 32 tokens
-  int64_t window = 0;         // tokens it keeps; 0: all
-  uint64_t batch_blocks = 0;  // that a batch may take beyond the window
+  uint64_t block_bytes = 0;  // 32 tokens
+  int64_t window = 0;        // tokens it keeps; 0: all
 };
 
 struct MemoryPlan {
   std::vector<PlanLine> lines;
   std::vector<KvGroupPlan> kv_groups;
+  uint64_t batch_blocks = 0;        // that a batch's rows may take beyond a window
   uint64_t kv_block_bytes = 0;      // 32 tokens of one sequence, all groups
   uint64_t kv_bytes_per_token = 0;  // kv_block_bytes / 32: of the first tokens, behind a window it is less
   uint64_t kv_ceiling = 0;          // n_parallel sequences of n_ctx tokens, and what a batch takes on top
@@ -71,6 +71,7 @@ struct MemoryPlan {
   uint64_t kv_of_sequence(int64_t n_tokens) const;
   int64_t tokens_within(uint64_t bytes) const;
   uint64_t total() const;  // all lines
+  uint64_t fixed() const;  // all lines but the KV cache's
   uint64_t bytes(Category c) const;
 };
 

@@ -34,7 +34,7 @@ Result<std::unique_ptr<LocalModel>> LocalModel::open(const std::string& path, Lo
     return error(Code::kOutOfMemory, "{}: {}\n{}", path, memory::refusal(m->plan_, runtime, machine, {}),
                  memory::plan_lines(m->plan_, runtime));
   // Unlike a server's, these sequences are going to be filled, and keep what is behind a window.
-  const uint64_t fixed = m->plan_.total() - m->plan_.bytes(memory::Category::kKv);
+  const uint64_t fixed = m->plan_.fixed();
   const uint64_t room = free > fixed ? free - fixed : 0;
   const uint64_t of_one = static_cast<uint64_t>(ceil_div<int64_t>(m->options_.n_ctx, kernels::kBlockTokens));
   const uint64_t needed = checked_mul(checked_mul(of_one, m->plan_.kv_block_bytes).value_or(UINT64_MAX),

@@ -53,7 +53,7 @@ void LoadedModel::plan(LoadOptions& options, const memory::Machine& machine) {
   };
   planned_ = of(options);
   if (options.wish.empty() || memory::charge(planned_.plan, planned_.options) <= machine.budget()) return;
-  spdlog::info("a KV cache of {} tokens, {}, does not fit: loaded as it was asked for",
+  spdlog::info("a KV cache of {} tokens, {}, does not fit: planned as it was asked for",
                planned_.options.n_ctx, planned_.kv_type);
   if (options.wish.n_ctx > 0) options.n_ctx = options.wish.n_ctx;
   if (options.wish.kv_types) options.kv_types = *options.wish.kv_types;
@@ -78,7 +78,7 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
   const memory::Machine machine = m->budget_->machine();
   m->plan(options, machine);
   const Planned& p = m->planned_;
-  const uint64_t fixed = p.plan.total() - p.plan.bytes(memory::Category::kKv);
+  const uint64_t fixed = p.plan.fixed();
   if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo ||
       !m->budget_->admit(fixed, memory::charge(p.plan, p.options) - fixed))
     return std::unexpected(m->does_not_fit(path, machine));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "base/json_members.h"
 #include "base/thread_pool.h"
 #include "model/plan_choices.h"
 #include "runner/kv_types.h"
@@ -134,7 +135,7 @@ nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const me
   for (Category c : {Category::kWorkspace, Category::kOutput})
     out[memory::category_name(c)]["measured"] = ledger.bytes(c);
   out["runtime"]["measured"] = m.runtime;
-  const uint64_t planned = p.plan.total() - p.plan.bytes(Category::kKv) + kv_now;
+  const uint64_t planned = p.plan.fixed() + kv_now;
   out["total"] = {{"planned", planned}, {"measured", m.total}};
   const uint64_t known = m.weights + m.projector + kv_now + ledger.bytes(Category::kWorkspace) +
                          ledger.bytes(Category::kOutput) + m.runtime;
@@ -146,18 +147,14 @@ namespace {
 
 const nlohmann::ordered_json* number_in(const nlohmann::ordered_json& memory, const char* category,
                                         const char* key) {
-  if (!memory.is_object()) return nullptr;
-  const auto of = memory.find(category);
-  if (of == memory.end() || !of->is_object()) return nullptr;
-  const auto n = of->find(key);
-  return n != of->end() && n->is_number_unsigned() ? &*n : nullptr;
+  const auto* of = member_at(memory, category);
+  const auto* n = of != nullptr ? member_at(*of, key) : nullptr;
+  return n != nullptr && n->is_number_unsigned() ? n : nullptr;
 }
 
-std::string text_in(const nlohmann::ordered_json& memory, const char* category, const char* key) {
-  const auto of = memory.find(category);
-  if (of == memory.end() || !of->is_object()) return {};
-  const auto text = of->find(key);
-  return text != of->end() && text->is_string() ? text->get<std::string>() : std::string();
+std::string cache_type(const nlohmann::ordered_json& memory) {
+  const auto* kv = member_at(memory, "kv");
+  return kv != nullptr ? text_at(*kv, "type") : std::string();
 }
 
 }  // namespace
@@ -182,7 +179,7 @@ bool add_measured(nlohmann::ordered_json& memory, const nlohmann::ordered_json& 
                *theirs = number_in(loaded, memory::category_name(c), "planned");
     copy(memory::category_name(c), ours != nullptr && theirs != nullptr && *ours == *theirs);
   }
-  const bool same_type = text_in(memory, "kv", "type") == text_in(loaded, "kv", "type");
+  const bool same_type = cache_type(memory) == cache_type(loaded);
   copy("kv", same_type);
   const auto *now = number_in(loaded, "kv", "planned"), *before = number_in(memory, "kv", "planned"),
              *total = number_in(memory, "total", "planned");

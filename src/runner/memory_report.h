@@ -28,7 +28,7 @@ struct Planned {
 
   // What of a budget is left for the KV cache.
   uint64_t kv_room(uint64_t budget) const {
-    const uint64_t fixed = plan.total() - plan.bytes(memory::Category::kKv);
+    const uint64_t fixed = plan.fixed();
     return budget > fixed ? budget - fixed : 0;
   }
 };

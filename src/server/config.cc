@@ -137,10 +137,11 @@ Config Config::from_environment() {
   if (environment({"QUIPU_GO_TEMPLATE", "OLLAMA_GO_TEMPLATE"}))
     c.go_templates = read.flag({"QUIPU_GO_TEMPLATE", "OLLAMA_GO_TEMPLATE"}, true);
   c.preload = read.list({"QUIPU_PRELOAD"});
-  // What runners read themselves, the rest of which has been told.
+  // What runners read themselves; some of it has been read above, too.
   for (const std::string& sentence : runner::bad_load_settings())
-    if (!sentence.contains("NUM_PARALLEL") && !sentence.contains("QUIPU_THREADS"))
-      c.warnings.push_back(sentence + "; using the default");
+    if (std::string warning = sentence + "; using the default";
+        std::ranges::find(c.warnings, warning) == c.warnings.end())
+      c.warnings.push_back(std::move(warning));
   std::sort(c.effective.begin(), c.effective.end());
   return c;
 }

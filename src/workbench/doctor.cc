@@ -3,6 +3,7 @@
 
 #include <iostream>
 
+#include "base/json_members.h"
 #include "doctor/findings.h"
 #include "doctor/models.h"
 #include "doctor/plan_child.h"
@@ -25,11 +26,6 @@ using doctor::Status;
 
 constexpr std::chrono::seconds kPatience{20};  // a server plans each of its models
 constexpr std::chrono::seconds kPatienceForVersion{3};
-
-std::string text_at(const Json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
 
 // What a server of ours has found itself: its environment is what counts for models.
 bool add_findings_of_server(std::vector<Finding>& all) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "base/json_members.h"
 #include "runner/kv_types.h"
 #include "runner/memory_report.h"
 #include "workbench/command_line.h"
@@ -31,11 +32,6 @@ struct Here {
   Json running;
 };
 
-uint64_t number_at(const Json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
-}
-
 void set_budget(memory::Machine& m, uint64_t budget, uint64_t admitted) {
   m.terms.assign(1, {"budget", budget});
   m.limit = budget;
@@ -53,10 +49,10 @@ Here look_around(const Options& o, const std::string& model) {
   if (!loaded) return here;
   here.running = memory_of(*loaded, model);
   here.as_json = machine_of(*loaded);
-  if (!here.as_json.is_object()) return here;
-  // What this model is charged already is free for it.
-  const uint64_t own = charge_of(*loaded, model), admitted = number_at(here.as_json, "admitted");
-  set_budget(here.machine, number_at(here.as_json, "budget"), admitted - std::min(admitted, own));
+  if (const auto free = free_for(*loaded, model)) {
+    const uint64_t budget = bytes_at(here.as_json, "budget");
+    set_budget(here.machine, budget, budget - *free);
+  }
   return here;
 }
 

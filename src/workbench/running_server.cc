@@ -3,18 +3,13 @@
 #include <algorithm>
 
 #include "base/environment.h"
+#include "base/json_members.h"
 #include "http/client.h"
 #include "http/host_setting.h"
 
 namespace quipu::workbench {
 
 namespace {
-
-const Json* member(const Json& object, const char* key) {
-  if (!object.is_object()) return nullptr;
-  const auto it = object.find(key);
-  return it == object.end() ? nullptr : &*it;
-}
 
 // What another machine has says nothing about this one.
 bool is_here(const http::Endpoint& e) {
@@ -53,11 +48,11 @@ namespace {
 
 // What the server says of a model beyond Ollama's fields; null: it is not loaded.
 const Json* find_loaded(const Json& loaded, const std::string& short_name) {
-  const Json* models = member(loaded, "models");
+  const Json* models = member_at(loaded, "models");
   if (models == nullptr || !models->is_array() || short_name.empty()) return nullptr;
   for (const Json& model : *models)
-    if (const Json* name = member(model, "name"); name != nullptr && *name == short_name)
-      return member(model, "quipu");
+    if (const Json* name = member_at(model, "name"); name != nullptr && *name == short_name)
+      return member_at(model, "quipu");
   return nullptr;
 }
 
@@ -65,30 +60,26 @@ const Json* find_loaded(const Json& loaded, const std::string& short_name) {
 
 Json memory_of(const Json& loaded, const std::string& short_name) {
   const Json* ours = find_loaded(loaded, short_name);
-  const Json* memory = ours != nullptr ? member(*ours, "memory") : nullptr;
+  const Json* memory = ours != nullptr ? member_at(*ours, "memory") : nullptr;
   return memory != nullptr && memory->is_object() ? *memory : Json();
-}
-
-uint64_t charge_of(const Json& loaded, const std::string& short_name) {
-  const Json* ours = find_loaded(loaded, short_name);
-  const Json* charge = ours != nullptr ? member(*ours, "charge") : nullptr;
-  return charge != nullptr && charge->is_number_unsigned() ? charge->get<uint64_t>() : 0;
 }
 
 std::optional<uint64_t> free_for(const Json& loaded, const std::string& short_name) {
   const Json machine = machine_of(loaded);
-  const Json *budget = member(machine, "budget"), *admitted = member(machine, "admitted");
+  const Json *budget = member_at(machine, "budget"), *admitted = member_at(machine, "admitted");
   if (budget == nullptr || admitted == nullptr || !budget->is_number_unsigned() ||
       !admitted->is_number_unsigned())
     return std::nullopt;
+  const Json* ours = find_loaded(loaded, short_name);
+  const uint64_t own = ours != nullptr ? bytes_at(*ours, "charge") : 0;  // what it is charged is free for it
   const uint64_t all = admitted->get<uint64_t>(), whole = budget->get<uint64_t>();
-  const uint64_t others = all - std::min(all, charge_of(loaded, short_name));
+  const uint64_t others = all - std::min(all, own);
   return whole - std::min(whole, others);
 }
 
 Json machine_of(const Json& loaded) {
-  const Json* ours = member(loaded, "quipu");
-  const Json* machine = ours != nullptr ? member(*ours, "machine") : nullptr;
+  const Json* ours = member_at(loaded, "quipu");
+  const Json* machine = ours != nullptr ? member_at(*ours, "machine") : nullptr;
   return machine != nullptr && machine->is_object() ? *machine : Json();
 }
 

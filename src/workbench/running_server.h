@@ -31,9 +31,6 @@ std::optional<Json> ask_loaded();
 // Of that answer, the memory object of the model with this name; null: it is not loaded.
 Json memory_of(const Json& loaded, const std::string& short_name);
 
-// Of that answer, what that model is charged; 0: it is not loaded.
-uint64_t charge_of(const Json& loaded, const std::string& short_name);
-
 // Of that answer, what of the budget is for that model: what all others leave. Nothing: it does not say.
 std::optional<uint64_t> free_for(const Json& loaded, const std::string& short_name);
 

@@ -61,32 +61,16 @@ Result<Input> read_input(const Json& body) {
   return in;
 }
 
-std::vector<std::string> arguments(const Config& config, const store::ModelInfo& model,
-                                   const Options& options, int64_t parallel, const memory::Machine& machine) {
-  std::vector<std::string> args = {"quipu",
-                                   "plan",
-                                   "--json",
-                                   "--budget",
-                                   std::to_string(machine.budget()),
-                                   "--admitted",
-                                   std::to_string(machine.admitted)};
-  const auto add = [&](const char* flag, const std::string& value) {
-    args.emplace_back(flag);
-    args.push_back(value);
-  };
-  const auto text = [&](const char* name) {
-    const auto it = options.values.find(name);
-    return it != options.values.end() && it->is_string() ? it->get<std::string>() : std::string();
-  };
-  add("--parallel", std::to_string(parallel > 0 ? parallel : config.num_parallel));
-  if (options.num_ctx > 0) add("--num-ctx", std::to_string(options.num_ctx));
-  const std::string kv = text("kv_cache_type").empty() ? config.kv_cache_type : text("kv_cache_type");
-  if (!kv.empty()) add("--kv-cache-type", kv);
-  if (config.threads > 0) add("--threads", std::to_string(config.threads));
-  if (!model.projector_paths.empty()) add("--projector", model.projector_paths.front());
-  args.emplace_back("--");
-  args.push_back(model.model_path);
-  return args;
+doctor::PlanRequest request_of(const Config& config, const store::ModelInfo& model, const Options& options,
+                               int64_t parallel, const memory::Machine& machine) {
+  return {.path = model.model_path,
+          .projector = model.projector_paths.empty() ? "" : model.projector_paths.front(),
+          .budget = machine.budget(),
+          .admitted = machine.admitted,
+          .n_parallel = parallel > 0 ? parallel : config.num_parallel,
+          .n_ctx = options.num_ctx,
+          .kv_cache_type = options.kv_cache_type.empty() ? config.kv_cache_type : options.kv_cache_type,
+          .threads = config.threads};
 }
 
 }  // namespace
@@ -123,7 +107,7 @@ void plan(Service& service, const ReplyPtr& reply, Parameter) {
     beside.admitted -= std::min(beside.admitted, loaded.charge);
   }
   auto planned =
-      doctor::plan_in_child(arguments(service.config(), **model, *options, in->parallel, beside), kPatience);
+      doctor::plan_in_child(request_of(service.config(), **model, *options, in->parallel, beside), kPatience);
   if (!planned) return reply->error(500, planned.error().message);
   Json& out = *planned;
   out["model"] = in->model;
