@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import random
+import sys
 import tempfile
 import threading
 import time
@@ -212,6 +213,7 @@ def report(r):
     ]
     print()
     print_table([("", "measured", "bound", "")] + [(name, mib(v), mib(bound), "ok" if v <= bound else "NOT HELD") for name, v, bound in checks])
+    return all(v <= bound for _, v, bound in checks)
 
 
 def main():
@@ -232,10 +234,10 @@ def main():
             result.update(run(args, server))
         finally:
             server.stop()
-    if args.json != "-":
-        report(result)
+    held = args.json == "-" or report(result)
     write_json(args.json, result)
+    return 0 if held else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

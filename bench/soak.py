@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import random
+import sys
 import tempfile
 import threading
 import time
@@ -69,7 +70,7 @@ class Client(threading.Thread):
         if self.chance.random() < 0.2:
             options["num_ctx"] = 256  # overflows
         if self.chance.random() < 0.2:
-            options["kv_cache_type"] = "q8_0"
+            options["kv_cache_type"] = self.chance.choice(("f16", "q4_0"))
         body = {"model": "seed", "messages": messages, "options": options}
         if kind == "hang up":
             return self.hang_up(body)
@@ -176,7 +177,10 @@ def main():
         print(f"\n{sum(shared.counts.values())} requests ({', '.join(f'{n} {k}' for k, n in sorted(shared.counts.items()))}), "
               f"{len(shared.failures)} failures.")
     write_json(args.json, result)
+    lost = any(after["memory"]["kv"][what] for what in ("in_use", "cached", "measured"))
+    grown = any(after[who] - before[who] > max(before[who] * 0.01, 4 << 20) for who in ("runner", "server"))
+    return 1 if lost or grown or shared.failures else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -32,15 +32,21 @@ def another_model(folder):
     return path
 
 
-def four_clients(server, name, num_predict=300, num_ctx=1024):
+def joined(answer):
+    """The last line of a stream, with the whole text."""
+    lines = [json.loads(line) for line in answer.body.splitlines()]
+    return {**lines[-1], "response": "".join(line["response"] for line in lines)}
+
+
+def four_clients(server, name, num_predict=300, num_ctx=1024, stream=False):
     """Four greedy answers that grow together; what each one ends with."""
     lasts = [None] * 4
 
     def ask(i):
-        body = {"model": name, "prompt": f"{i + 1}. Write a long story about the number {i}:", "raw": True, "stream": False,
+        body = {"model": name, "prompt": f"{i + 1}. Write a long story about the number {i}:", "raw": True, "stream": stream,
                 "options": {"temperature": 0, "num_ctx": num_ctx, "num_predict": num_predict, "repeat_guard": False, "stop": []}}
         answer = server.post("/api/generate", body)
-        lasts[i] = (answer.status, answer.json())
+        lasts[i] = (answer.status, joined(answer) if stream and answer.status == 200 else answer.json())
 
     threads = [threading.Thread(target=ask, args=(i,)) for i in range(4)]
     for t in threads:

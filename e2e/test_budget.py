@@ -1,5 +1,6 @@
 """Models under a budget that is given: what does not fit is refused with its plan, idle models go first, and whoever grows
 into the limit gives the same answers."""
+import re
 import threading
 import unittest
 
@@ -185,7 +186,11 @@ class Budget(ServerTest):
         # Two sequences and a half.
         server = self.server(QUIPU_MEMORY=str(plan(512)["charge"] + 8 * MIB // 2))
         self.assertEqual(said(four_clients(server, "smol", num_ctx=512)), said(expected))
+        # Streams that wait or pause keep their connections, and go on with the same words.
+        self.assertEqual(said(four_clients(server, "smol", num_ctx=512, stream=True)), said(expected))
         self.assertEqual(len(server.runners()), 1)
+        paused = re.search(r'quipu_preemptions_total\{model="smol:latest"\} (\d+)', server.request("GET", "/metrics").body.decode())
+        self.assertGreater(int(paused[1]), 0)
 
 
 if __name__ == "__main__":
