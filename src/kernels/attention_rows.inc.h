@@ -41,12 +41,21 @@ struct Scales<B, true, V> {
 template <class B, int V>
   requires B::kScaled
 struct Scales<B, false, V> {
-  float s[kColumns];
+  static constexpr bool kKept = V > kTileVectors;  // no register is left for one
+  static constexpr int kStride = kKept ? kFactorFloats : 1;
+  float s[kColumns * kStride];
   QUIPU_INLINE Scales(const std::byte* group, int) {
+    float of_rows[kColumns];
+    float* const to = kKept ? of_rows : s;
 #pragma GCC unroll 16
-    for (int i = 0; i < kColumns; i += kN) store(s + i, load_half(group + 2 * i));
+    for (int i = 0; i < kColumns; i += kN) store(to + i, load_half(group + 2 * i));
+    if constexpr (kKept)
+      for (int i = 0; i < kColumns; ++i) keep_factor(s + i * kStride, of_rows + i);
   }
-  QUIPU_INLINE F apply(F x, int row, int) const { return mul(x, broadcast(s + row)); }
+  QUIPU_INLINE F apply(F x, int row, int) const {
+    if constexpr (kKept) return mul_kept(x, s + row * kStride);
+    return mul(x, broadcast(s + row));
+  }
 };
 
 // Into L2: a block of one head is 128 lines, far more than L1 can wait for at once, and the misses that do
@@ -56,12 +65,12 @@ QUIPU_INLINE void prefetch(const std::byte* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
 }
 
-// The lines of the next group that belong to row k.
+// Row k's share of the next group. Of small types two rows can share a line: to ask for it twice is cheaper
+// than to find out.
 template <class B>
 QUIPU_INLINE void prefetch_row(const std::byte* next, int k) {
-  constexpr int kLines = B::kGroupBytes / 64;
-  for (int line = k * kLines / kColumns; line < (k + 1) * kLines / kColumns; ++line)
-    prefetch(next + 64 * line);
+  constexpr int kShare = B::kGroupBytes / kColumns, kLines = (kShare + 63) / 64;
+  for (int i = 0; i < kLines; ++i) prefetch(next + k * kShare + i * kShare / kLines);
 }
 
 // acc[Q][V] += a[k][q] * B[k][first column ..] over the 32 rows k of a group; a(k, q) is the address of a
