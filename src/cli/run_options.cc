@@ -44,7 +44,7 @@ constexpr std::array kOptions = {
               "tokens at the start that stay when a full context moves on; -1: the whole prompt; default 4"},
     RunOption{"num_thread", OptionKind::kInteger, 0, 1024, "N", "threads; 0: one for each physical core"},
     RunOption{"kv_cache_type", OptionKind::kText, 0, 0, "T",
-              "type of the KV cache: f16, bf16, q8_0, q4_0 or f32, or K:V; default f16"},
+              "type of the KV cache: f16, bf16, q8_0, q4_0 or f32, or K:V; default q8_0"},
     RunOption{"max_seconds", OptionKind::kNumber, 0, 1e9, "X", "most seconds of an answer; 0: no limit"},
     RunOption{"repeat_guard", OptionKind::kBoolean, 0, 0, "BOOL",
               "end an answer that only repeats itself; default true"},

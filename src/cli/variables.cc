@@ -24,7 +24,7 @@ std::span<const EnvironmentVariable> environment_variables() {
       {"QUIPU_CONTEXT_LENGTH", "OLLAMA_CONTEXT_LENGTH",
        "tokens of context where neither model nor request says (default: the model's)"},
       {"QUIPU_KV_CACHE_TYPE", "OLLAMA_KV_CACHE_TYPE",
-       "type of the KV cache: f16, bf16, q8_0, q4_0, f32 or K:V (default f16)"},
+       "type of the KV cache: f16, bf16, q8_0, q4_0, f32 or K:V (default q8_0)"},
       {"QUIPU_NUM_PARALLEL", "OLLAMA_NUM_PARALLEL", "sequences that a model computes at once (default 4)"},
       {"QUIPU_MAX_LOADED_MODELS", "OLLAMA_MAX_LOADED_MODELS", "models loaded at once (default 3)"},
       {"QUIPU_MAX_QUEUE", "OLLAMA_MAX_QUEUE", "requests that may wait (default 512)"},

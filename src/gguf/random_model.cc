@@ -133,17 +133,25 @@ void add_metadata(Writer& w, const RandomModel& m) {
   count("vocab_size", m.n_vocab);
   w.add_float32(key("rope.freq_base"), m.rope_freq_base);
   w.add_float32(key("attention.layer_norm_rms_epsilon"), 1e-5f);
-  if (m.arch == "granite") {
+  if (m.arch != "llama") {
     w.add_float32(key("attention.scale"), 1.0f / static_cast<float>(m.head_dim));
     w.add_float32(key("embedding_scale"), 12.0f);
     w.add_float32(key("residual_scale"), 0.22f);
     w.add_float32(key("logit_scale"), 8.0f);
   }
+  if (m.arch == "granite_swa") {
+    count("attention.sliding_window", m.window);
+    std::vector<int32_t> windowed(static_cast<size_t>(m.n_layers), 1);
+    windowed.back() = 0;
+    w.add_int32s(key("attention.sliding_window_pattern"), windowed);
+  }
 }
 
 Result<void> check(const RandomModel& m) {
-  if (m.arch != "granite" && m.arch != "llama")
-    return error(Code::kInvalidArgument, "random models are granite or llama, not '{}'", m.arch);
+  if (m.arch != "granite" && m.arch != "llama" && m.arch != "granite_swa")
+    return error(Code::kInvalidArgument, "random models are granite, granite_swa or llama, not '{}'", m.arch);
+  if ((m.arch == "granite_swa") != (m.window > 0))
+    return error(Code::kInvalidArgument, "a window belongs to granite_swa, and it to a window");
   for (const int64_t n :
        {m.n_layers, m.n_embd, m.n_heads, m.n_kv_heads, m.head_dim, m.n_ff, m.n_ctx, m.n_vocab})
     if (n < 1 || n > int64_t{1} << 24)

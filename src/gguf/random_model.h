@@ -21,7 +21,7 @@ enum class WeightMix {
 };
 
 struct RandomModel {
-  std::string arch = "granite";  // or "llama"
+  std::string arch = "granite";  // or "llama", "granite_swa"
   WeightMix mix = WeightMix::kQ4_K_M;
   int64_t n_layers = 8;
   int64_t n_embd = 512;
@@ -33,7 +33,8 @@ struct RandomModel {
   int64_t n_vocab = 8192;  // at least 259: the bytes and the control tokens
   bool tied = true;        // the output layer is the token embedding
   float rope_freq_base = 5e6f;
-  uint64_t seed = 1;  // equal models with equal seeds are equal files
+  uint64_t seed = 1;   // equal models with equal seeds are equal files
+  int64_t window = 0;  // tokens; of granite_swa, whose layers but the last have it
 };
 
 inline RandomModel small_granite() { return {}; }  // about 22 MB

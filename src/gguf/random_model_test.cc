@@ -119,6 +119,21 @@ TEST(RandomModel, EveryMixAndArchitecture) {
   }
 }
 
+TEST(RandomModel, Windows) {
+  const TemporaryFolder folder;
+  RandomModel m = tiny();
+  m.arch = "granite_swa";
+  EXPECT_FALSE(write_random_model(m, folder / "m.gguf")) << "it needs one";
+  m.window = 40;
+  ASSERT_TRUE(write_random_model(m, folder / "m.gguf"));
+  const auto f = File::open(folder / "m.gguf");
+  ASSERT_TRUE(f) << f.error().message;
+  EXPECT_EQ((*f)->uint("granite_swa.attention.sliding_window").value(), 40u);
+  EXPECT_NE((*f)->find("granite_swa.attention.sliding_window_pattern"), nullptr);
+  m.arch = "granite";
+  EXPECT_FALSE(write_random_model(m, folder / "m.gguf"));
+}
+
 TEST(RandomModel, ImpossibleShapes) {
   const TemporaryFolder folder;
   RandomModel m = tiny();

@@ -4,19 +4,6 @@
 
 namespace quipu::runner {
 
-namespace {
-
-// Where messages of the prompt end.
-std::vector<int64_t> boundaries(const LoadedModel& model, std::span<const Token> tokens) {
-  std::vector<int64_t> after;
-  const auto tokenizer = model.need_tokenizer();
-  for (size_t i = 0; tokenizer && i < tokens.size(); ++i)
-    if ((*tokenizer)->is_end_of_generation(tokens[i])) after.push_back(static_cast<int64_t>(i) + 1);
-  return after;
-}
-
-}  // namespace
-
 AnswerStream::AnswerStream(Parts parts, Prompt prompt)
     : parts_(std::move(parts)), prompt_(std::move(prompt)) {
   if (prompt_.thinking) thinking_.emplace(prompt_.thinking->open, prompt_.thinking->close, prompt_.text);
@@ -26,7 +13,8 @@ AnswerStream::AnswerStream(Parts parts, Prompt prompt)
 Result<void> AnswerStream::start(Parts parts, Prompt prompt, GenerateOptions options) {
   Engine& engine = parts.model.engine();
   GenerateRequest request;
-  request.boundaries = boundaries(parts.model, prompt.tokens);
+  if (const Tokenizer* tokenizer = parts.model.tokenizer())
+    request.boundaries = message_ends(*tokenizer, prompt.tokens);
   request.prompt = std::move(prompt.tokens);
   request.options = std::move(options);
   const auto stream = std::make_shared<AnswerStream>(std::move(parts), std::move(prompt));

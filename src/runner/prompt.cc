@@ -273,4 +273,11 @@ Result<Prompt> make_prompt(const LoadedModel& model, TemplateCache& templates, c
   return p;
 }
 
+std::vector<int64_t> message_ends(const Tokenizer& tokenizer, std::span<const Token> prompt) {
+  std::vector<int64_t> ends;
+  for (size_t i = 1; i < prompt.size(); ++i)
+    if (tokenizer.is_end_of_generation(prompt[i])) ends.push_back(static_cast<int64_t>(i) + 1);
+  return ends;
+}
+
 }  // namespace quipu::runner

@@ -1,7 +1,9 @@
 // From what a request says to the tokens of its prompt: template, dropping of old messages, truncation.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,5 +38,9 @@ Result<Prompt> render_prompt(const LoadedModel& model, TemplateCache& templates,
 // it is refused with both numbers, where that may not be (truncate, shift).
 Result<Prompt> make_prompt(const LoadedModel& model, TemplateCache& templates, const GeneratePrompt& request,
                            const GenerateOptions& options, Patience& patience);
+
+// After how many of a prompt's tokens messages end, rising: where tokens stand that end an answer. One in
+// front of everything is a BOS that means both.
+std::vector<int64_t> message_ends(const Tokenizer& tokenizer, std::span<const Token> prompt);
 
 }  // namespace quipu::runner

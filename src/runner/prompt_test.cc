@@ -62,6 +62,28 @@ TEST_F(PromptTest, AMessageGoesThroughTheTemplate) {
   EXPECT_EQ(own->tokens.size(), 5u + 4 + 5 + 1 + 9) << "the control tokens are one token each";
 }
 
+TEST_F(PromptTest, WhereMessagesEnd) {
+  const Tokenizer& tok = *model().tokenizer();
+  using Ends = std::vector<int64_t>;
+  const auto chat =
+      make({{"messages", conversation()}}, 200);  // each ends with a control token and a newline
+  ASSERT_TRUE(chat);
+  const int64_t s = 8 + 1 + 1, u = 1 + 6 + 1 + 1,
+                a = 1 + 11 + 1 + 1;  // to the end, the newline before included
+  EXPECT_EQ(message_ends(tok, chat->tokens),
+            (Ends{s, s + u, s + u + a, s + 2 * u + a, s + 2 * (u + a), s + 3 * u + 2 * a}));
+  const auto one = make({{"prompt", "Hello"}}, 100);
+  ASSERT_TRUE(one);
+  EXPECT_EQ(message_ends(tok, one->tokens), Ends{6 + 5 + 1});
+  // Nothing that looks like one, and the very last token.
+  EXPECT_EQ(message_ends(tok, tok.encode("end of text\n", true, true)), Ends{});
+  EXPECT_EQ(message_ends(tok, tok.encode("ab<|end_of_text|>", true, true)), Ends{3});
+  EXPECT_EQ(message_ends(tok, tok.encode("ab<|end_of_text|>", true, false)), Ends{});
+  // Where BOS is the token that ends answers, too, no message ends before the first.
+  EXPECT_EQ(message_ends(tok, tok.encode("<|end_of_text|>ab<|end_of_text|>", true, true)), Ends{4});
+  EXPECT_EQ(message_ends(tok, {}), Ends{});
+}
+
 TEST_F(PromptTest, RawTextIsTakenAsItIs) {
   const auto p = make(
       {{"prompt", "<|end_of_text|>{{ 1 }}"}, {"raw", true}, {"system", "no"}, {"template", kTemplate}}, 100);

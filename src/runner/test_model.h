@@ -29,16 +29,25 @@ inline gguf::RandomModel tiny_model() {
 class WithModel : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    folder_ = std::make_unique<gguf::test::TemporaryFolder>();
-    const auto written = gguf::write_random_model(tiny_model(), path());
-    ASSERT_TRUE(written) << written.error().message;
-    auto model = LoadedModel::load(path(), {.n_ctx = 256, .n_parallel = 2, .n_threads = 2, .kv_types = {}});
-    ASSERT_TRUE(model) << model.error().error.message;
-    model_ = std::move(*model);
+    write(tiny_model());
+    load({.n_ctx = 256, .n_parallel = 2, .n_threads = 2, .kv_types = {}});
   }
   static void TearDownTestSuite() {
     model_.reset();
     folder_.reset();
+  }
+
+  // For suites with another model.
+  static void write(const gguf::RandomModel& model) {
+    folder_ = std::make_unique<gguf::test::TemporaryFolder>();
+    const auto written = gguf::write_random_model(model, path());
+    ASSERT_TRUE(written) << written.error().message;
+  }
+  static void load(const LoadOptions& options) {
+    model_.reset();
+    auto model = LoadedModel::load(path(), options);
+    ASSERT_TRUE(model) << model.error().error.message;
+    model_ = std::move(*model);
   }
 
   static std::string path() { return *folder_ / "model.gguf"; }
