@@ -94,7 +94,7 @@ class Runner:
             connection.close()
         if answer.status != 200:
             raise AssertionError(f"{method} {path}: status {answer.status}: {text}")
-        lines = [json.loads(line) for line in text.splitlines() if line.strip()]
+        lines = [json.loads(line) for line in text.split("\n") if line.strip()]
         return lines if path == "/generate" else lines[0]
 
     def memory(self):

@@ -39,7 +39,7 @@ class Answer:
         return json.loads(self.body)
 
     def lines(self):
-        return [json.loads(line) for line in self.body.decode().splitlines()]
+        return [json.loads(line) for line in self.body.splitlines()]  # of bytes: only at \n
 
 
 class Server:

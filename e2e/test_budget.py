@@ -170,6 +170,7 @@ class Budget(ServerTest):
                 "options": {"num_ctx": 1024, "num_predict": 4, "temperature": 0}}
         first = server.post("/api/generate", long).json()
         self.assertGreater(first["prompt_eval_count"], 650)
+        self.assertEqual(server.post("/api/generate", long).json()["quipu"]["cached_tokens"], first["prompt_eval_count"] - 1)
         last = self.ask(server, "other", num_predict=600, num_ctx=1024, repeat_guard=False, stop=[]).json()
         self.assertGreater(last["eval_count"], 550)
         self.assertEqual(self.loaded(server), {"smol", "other"})
