@@ -239,35 +239,91 @@ TEST(Rope, NonsenseParametersAreHarmless) {
   }
 }
 
-TEST(Hadamard, IsItsOwnInverseAndKeepsProducts) {
-  std::mt19937 random(3);
-  std::normal_distribution<float> normal;
-  for (int64_t size : {8, 16, 64, 128, 256}) {
-    std::vector<float> a(static_cast<size_t>(3 * size)), b(a.size());
-    for (float& x : a) x = normal(random);
-    for (float& x : b) x = normal(random);
-    const auto product = [size](const std::vector<float>& u, const std::vector<float>& v, int64_t part) {
-      double sum = 0;
-      for (int64_t i = part * size; i < (part + 1) * size; ++i)
-        sum +=
-            static_cast<double>(u[static_cast<size_t>(i)]) * static_cast<double>(v[static_cast<size_t>(i)]);
-      return sum;
-    };
-    std::vector<float> ha = a, hb = b;
-    hadamard(ha.data(), 3 * size, size);
-    hadamard(hb.data(), 3 * size, size);
-    for (int64_t part = 0; part < 3; ++part) EXPECT_NEAR(product(ha, hb, part), product(a, b, part), 1e-4);
-    // One large value is spread over all.
-    std::vector<float> spike(static_cast<size_t>(size), 0.0f);
-    spike[0] = 8.0f;
-    hadamard(spike.data(), size, size);
-    for (float x : spike) EXPECT_NEAR(x, 8.0 / std::sqrt(static_cast<double>(size)), 1e-5);
-    hadamard(ha.data(), 3 * size, size);
-    for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(ha[i], a[i], 1e-5);
+// The sizes that head sizes give, and smaller and larger ones; rows of one head and of several.
+struct HadamardShape {
+  int64_t size, n_heads;
+};
+std::vector<HadamardShape> hadamard_shapes() {
+  std::vector<HadamardShape> list;
+  for (int64_t size = 8; size <= 512; size *= 2)
+    for (int64_t n_heads : {1, 2, 3, 9}) list.push_back({size, n_heads});
+  return list;
+}
+
+std::vector<float> transformed(std::vector<float> x, int64_t size) {
+  hadamard(x.data(), static_cast<int64_t>(x.size()), size);
+  return x;
+}
+
+TEST(Hadamard, SameBitsOnEveryInstructionSet) {
+  for (const auto& [size, n_heads] : hadamard_shapes()) {
+    const auto n = static_cast<size_t>(size * n_heads);
+    for (unsigned seed : {1u, 2u}) {
+      const auto x = seed == 1 ? random_floats(n, seed) : hard_floats(n, seed);
+      expect_same_everywhere(
+          [&] {
+            std::vector<float> v = x;
+            v.resize(n + 1, 77.0f);  // nothing behind the end is touched
+            hadamard(v.data(), size * n_heads, size);
+            EXPECT_EQ(v.back(), 77.0f);
+            return v;
+          },
+          "hadamard", n);
+    }
   }
 }
 
-TEST(Ops, HadamardIsItsButterfliesBitForBit) {
+// Row i, column j of the matrix: 1/sqrt(size), negative where i and j have an odd number of ones in common.
+TEST(Hadamard, IsTheMatrix) {
+  for (const auto& [size, n_heads] : hadamard_shapes()) {
+    const auto n = static_cast<size_t>(size);
+    const auto x = random_floats(n * static_cast<size_t>(n_heads), 3, 2.0f);
+    std::vector<double> exact(x.size());
+    for (size_t i = 0; i < x.size(); ++i) {
+      const size_t head = i / n * n;
+      for (size_t j = 0; j < n; ++j) {
+        const bool negative = std::popcount((i - head) & j) % 2 != 0;
+        exact[i] += negative ? -static_cast<double>(x[head + j]) : static_cast<double>(x[head + j]);
+      }
+      exact[i] /= std::sqrt(static_cast<double>(size));
+    }
+    const Isa before = active_isa();
+    for (Isa isa : isas()) {
+      set_isa_for_test(isa);
+      const auto y = transformed(x, size), again = transformed(y, size);
+      for (size_t i = 0; i < x.size(); ++i) {
+        ASSERT_NEAR(y[i], exact[i], 4e-6) << isa_name(isa) << ", " << size << ", value " << i;
+        ASSERT_NEAR(again[i], x[i], 4e-6)
+            << isa_name(isa) << ", " << size << ", its own inverse, value " << i;
+      }
+    }
+    set_isa_for_test(before);
+  }
+}
+
+TEST(Hadamard, KeepsProductsAndSpreadsWhatIsLarge) {
+  for (const auto& [size, n_heads] : hadamard_shapes()) {
+    const auto n = static_cast<size_t>(size * n_heads);
+    const auto a = random_floats(n, 4, 2.0f), b = random_floats(n, 5, 2.0f);
+    const auto ha = transformed(a, size), hb = transformed(b, size);
+    for (size_t head = 0; head < n; head += static_cast<size_t>(size)) {
+      double before = 0, after = 0;
+      for (size_t i = head; i < head + static_cast<size_t>(size); ++i) {
+        before += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+        after += static_cast<double>(ha[i]) * static_cast<double>(hb[i]);
+      }
+      EXPECT_NEAR(after, before, 1e-4) << size;
+    }
+    std::vector<float> spike(n, 0.0f);
+    spike[0] = 8.0f;
+    spike = transformed(spike, size);
+    for (size_t i = 0; i < n; ++i)
+      EXPECT_NEAR(spike[i], i < static_cast<size_t>(size) ? 8.0 / std::sqrt(static_cast<double>(size)) : 0.0,
+                  1e-5);
+  }
+}
+
+TEST(Hadamard, IsItsButterfliesBitForBit) {
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
   for (int64_t size = 8; size <= 512; size *= 2) {
