@@ -23,7 +23,10 @@ std::vector<int32_t> some_tokens(size_t n, int64_t n_vocab) {
   return ids;
 }
 
-std::vector<float> logits(const TinyModel& m, const std::vector<int32_t>& tokens, bool exact = true) {
+constexpr KvTypes kF32 = {kernels::KvType::kF32, kernels::KvType::kF32};
+
+std::vector<float> logits(const TinyModel& m, const std::vector<int32_t>& tokens, bool exact = true,
+                          KvTypes kv_types = kF32) {
   const gguf::test::TemporaryFolder folder;
   const std::vector<std::byte> bytes = m.bytes();
   const std::string path =
@@ -31,7 +34,7 @@ std::vector<float> logits(const TinyModel& m, const std::vector<int32_t>& tokens
   LocalOptions options;
   options.n_ctx = static_cast<int64_t>(tokens.size());
   options.n_outputs = kMaxBatchRows;
-  options.kv_types = {kernels::KvType::kF32, kernels::KvType::kF32};
+  options.kv_types = kv_types;
   options.n_threads = 2;
   options.exact_activations = exact;
   auto model = LocalModel::open(path, options);
@@ -68,6 +71,49 @@ TEST(Decoder, KeysAndValuesOfDifferentSizes) {
       const TinyModel m{.n_heads = 6, .n_kv_heads = n_kv, .head_dim_k = k, .head_dim_v = v};
       SCOPED_TRACE(fmt::format("{} {} {}", k, v, n_kv));
       expect_near({.m = m, .n_rot = k});
+    }
+}
+
+// Heads of a multiple of 64 are rotated before they are rounded to few bits, and what meets them is as well.
+// One of them left out, in whatever place, is further from float32 than any rounding. So is, for what is
+// large in one dimension, all of them left out.
+TEST(Decoder, RotatedHeads) {
+  struct Case {
+    std::string_view outliers;  // in this bias, if any
+    double most_q8, most_q4;    // the error of all logits, relative to their size
+  };
+  using kernels::KvType;
+  const auto tokens = some_tokens(70, 40);
+  for (const auto& [outliers, most_q8, most_q4] :
+       {Case{"", 0.02, 0.25}, {"attn_k.bias", 0.025, 0.35}, {"attn_v.bias", 0.01, 0.05}})
+    for (const auto& [k, v] :
+         std::vector<std::pair<int64_t, int64_t>>{{64, 64}, {64, 128}, {128, 64}, {192, 192}, {256, 256}}) {
+      TinyModel m{.n_heads = 6, .n_kv_heads = 2, .head_dim_k = k, .head_dim_v = v, .bias = !outliers.empty()};
+      m.change_blocks = [&](const TinyTensor& t, std::span<std::byte> blocks) {
+        if (outliers.empty() || !t.name.ends_with(outliers)) return;
+        for (size_t i = 0; i < blocks.size(); i += 32 * sizeof(float)) {
+          const float large = 20;
+          std::memcpy(blocks.data() + i, &large, sizeof large);
+        }
+      };
+      const auto want = logits(m, tokens);
+      double power = 0;
+      for (const float x : want) power += static_cast<double>(x) * x;
+      for (const auto& [type_k, type_v] :
+           std::vector<std::pair<KvType, KvType>>{{KvType::kQ8_0, KvType::kQ8_0},
+                                                  {KvType::kQ4_0, KvType::kQ4_0},
+                                                  {KvType::kQ8_0, KvType::kQ4_0},
+                                                  {KvType::kQ4_0, KvType::kQ8_0},
+                                                  {KvType::kF16, KvType::kQ4_0}}) {
+        const bool q4 = type_k == KvType::kQ4_0 || type_v == KvType::kQ4_0;
+        const auto got = logits(m, tokens, true, {type_k, type_v});
+        ASSERT_EQ(got.size(), want.size());
+        double error = 0;
+        for (size_t i = 0; i < got.size(); ++i) error += std::pow(static_cast<double>(got[i]) - want[i], 2);
+        EXPECT_LE(std::sqrt(error / power), q4 ? most_q4 : most_q8)
+            << fmt::format("heads of {} and {}, types {} and {} {}", k, v, static_cast<int>(type_k),
+                           static_cast<int>(type_v), outliers);
+      }
     }
 }
 

@@ -3,9 +3,11 @@
 
 #include <cstring>
 
+#include "gguf/temporary_folder.h"
 #include "kernels/dispatch.h"
 #include "model/local_model.h"
 #include "model/test_models.h"
+#include "model/tiny_model.h"
 
 namespace quipu {
 namespace {
@@ -73,23 +75,40 @@ TEST_P(Invariance, ChunksThreadsAndInstructionSets) {
 }
 
 // With other types of the cache too; what is read back within a chunk is what was rounded.
-TEST(InvarianceOfKvTypes, ChunksThreadsAndInstructionSets) {
+void expect_same_with_every_kv_type(const std::string& path, int64_t n_vocab, const std::string& name) {
   using kernels::KvType;
+  const auto tokens = some_tokens(110, n_vocab, 23);
+  for (const KvTypes kv : {KvTypes{KvType::kBf16, KvType::kBf16},
+                           {KvType::kQ8_0, KvType::kQ8_0},
+                           {KvType::kQ4_0, KvType::kQ4_0},
+                           {KvType::kQ8_0, KvType::kQ4_0},
+                           {KvType::kF16, KvType::kQ8_0}}) {
+    const auto want = logits(path, tokens, {.kv = kv});
+    for (int64_t chunk : {1, 7})
+      expect_same_bits(logits(path, tokens, {.chunk = chunk, .threads = 2, .kv = kv}), want, name);
+    for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512})
+      if (isa <= best_isa())
+        expect_same_bits(logits(path, tokens, {.isa = isa, .kv = kv}), want, name + ", " + isa_name(isa));
+  }
+}
+
+TEST(InvarianceOfKvTypes, ChunksThreadsAndInstructionSets) {
   for (const char* name : {"llama-headdim", "llama-plain"}) {
     const test::TestModel m(name);
-    const auto tokens = some_tokens(110, m.n_vocab, 23);
-    for (const KvTypes kv : {KvTypes{KvType::kBf16, KvType::kBf16},
-                             {KvType::kQ8_0, KvType::kQ8_0},
-                             {KvType::kQ4_0, KvType::kQ4_0},
-                             {KvType::kQ8_0, KvType::kQ4_0},
-                             {KvType::kF16, KvType::kQ8_0}}) {
-      const auto want = logits(m.path, tokens, {.kv = kv});
-      for (int64_t chunk : {1, 7})
-        expect_same_bits(logits(m.path, tokens, {.chunk = chunk, .threads = 2, .kv = kv}), want, name);
-      for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512})
-        if (isa <= best_isa())
-          expect_same_bits(logits(m.path, tokens, {.isa = isa, .kv = kv}), want, isa_name(isa));
-    }
+    expect_same_with_every_kv_type(m.path, m.n_vocab, name);
+  }
+}
+
+// Heads that the quantised types store rotated, by matrices of 64, 128 and 256.
+TEST(InvarianceOfKvTypes, RotatedHeads) {
+  const gguf::test::TemporaryFolder folder;
+  for (const auto& [k, v] : std::vector<std::pair<int64_t, int64_t>>{{64, 64}, {128, 192}, {256, 64}}) {
+    const test::TinyModel m{.n_heads = 2, .n_kv_heads = 1, .head_dim_k = k, .head_dim_v = v};
+    const std::vector<std::byte> bytes = m.bytes();
+    const std::string path =
+        folder.write("m.gguf", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    expect_same_with_every_kv_type(path, m.n_vocab,
+                                   "heads of " + std::to_string(k) + " and " + std::to_string(v));
   }
 }
 
