@@ -108,8 +108,8 @@ TEST_F(EngineKvTypes, MixedCompanyChangesNothing) {
     std::vector<Token> expected;
   };
   std::vector<Case> cases;
-  for (uint32_t i = 0; i < 10; ++i) {
-    Case c{tokens(1 + i * 37, i % 4), with(sampled(20 + 5 * i, i), kTypes[i % 4]), {}};
+  for (uint32_t i = 0; i < 16; ++i) {
+    Case c{tokens(1 + i * 37, i % 4), with(sampled(20 + 5 * i, i), kTypes[i % std::size(kTypes)]), {}};
     if (i % 3 == 0) c.options.n_threads = 1;
     c.expected = alone(c.prompt, c.options);
     cases.push_back(std::move(c));
@@ -139,7 +139,7 @@ TEST_F(EngineKvTypes, RandomCancelsLeaveNothingBehind) {
   std::vector<std::unique_ptr<Answer>> answers;
   std::vector<std::unique_ptr<Vector>> vectors;
   for (int i = 0; i < 200; ++i) {
-    const std::optional<KvTypes> types = kTypes[below(4)];
+    const std::optional<KvTypes> types = kTypes[below(std::size(kTypes))];
     if (below(4) == 0) {
       RunLimits limits;
       limits.kv_types = types;

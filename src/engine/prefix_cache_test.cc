@@ -1,5 +1,5 @@
-// Conversations with and without the cache: what is said, and every logit it was chosen from, is the same bit
-// for bit.
+// Conversations with and without the cache: what is said, and the log-probability of every token of the
+// vocabulary at each step, is the same bit for bit.
 #include <random>
 
 #include "engine/engine_fixture.h"
@@ -14,9 +14,28 @@ using kernels::KvType;
 constexpr KvTypes kTypes[] = {{KvType::kF16, KvType::kF16},   {KvType::kBf16, KvType::kBf16},
                               {KvType::kQ8_0, KvType::kQ8_0}, {KvType::kQ4_0, KvType::kQ4_0},
                               {KvType::kQ8_0, KvType::kQ4_0}, {KvType::kF32, KvType::kF32}};
+constexpr KvTypes kQuantised[] = {
+    {KvType::kQ8_0, KvType::kQ8_0}, {KvType::kQ4_0, KvType::kQ4_0}, {KvType::kQ8_0, KvType::kQ4_0}};
+
+// Heads of 64, which the quantised types store rotated; those of the fixture's model are too short for it.
+TinyModel rotated_model() {
+  TinyModel m{.n_heads = 2, .n_kv_heads = 1, .head_dim_k = 64, .head_dim_v = 64, .n_vocab = 160};
+  m.keys = {{"context_length", u32(2048)}};
+  return m;
+}
 
 class PrefixCache : public EngineTest {
  protected:
+  // The next engines run this model.
+  void use(const TinyModel& m) {
+    engine_.reset();
+    model_.reset();
+    const std::vector<std::byte> bytes = m.bytes();
+    file_ = std::move(*gguf::File::open(
+        folder_.write("m.gguf", {reinterpret_cast<const char*>(bytes.data()), bytes.size()})));
+    model_ = std::move(*load_model(*file_));
+  }
+
   struct Asked {
     std::vector<Token> prompt;
     GenerateOptions options;
@@ -56,7 +75,7 @@ class PrefixCache : public EngineTest {
     for (uint32_t i = 0; i < 1 + below(6); ++i) {
       Asked a{next_prompt(), sampled(1 + below(longest_answer_), below(5)), nullptr, {}};
       if (a.prompt.size() > longest_prompt_) a.prompt.resize(longest_prompt_);
-      a.options.top_logprobs = 3;
+      a.options.top_logprobs = static_cast<int>(model_->n_vocab());
       a.options.kv_types = types;
       a.options.num_keep = below(40);
       if (below(5) == 0) a.options.n_ctx = static_cast<int64_t>(a.prompt.size()) + 1 + below(20);
@@ -90,6 +109,7 @@ class PrefixCache : public EngineTest {
 
   // Each as if nobody else had ever been there.
   void compare() {
+    const auto n_vocab = static_cast<size_t>(model_->n_vocab());
     start({.n_ctx = 1024, .n_parallel = 1, .keep_prefixes = false}, 1);
     for (Asked& a : all_) {
       const GenerateStats s = a.answer->stats();
@@ -100,12 +120,14 @@ class PrefixCache : public EngineTest {
       else
         EXPECT_EQ(s.reason, alone->stats().reason);
       ASSERT_EQ(a.said, expected) << "request " << &a - all_.data();
-      for (size_t i = 0; i < a.answer->logprobs.size(); ++i) {
+      ASSERT_EQ(a.answer->logprobs.size(), a.said.size());
+      for (size_t i = 0; i < a.said.size(); ++i) {
         const Logprobs &x = a.answer->logprobs[i].logprobs, &y = alone->logprobs[i].logprobs;
         ASSERT_EQ(x.token.id, y.token.id);
         ASSERT_EQ(x.token.logprob, y.token.logprob) << "request " << &a - all_.data() << ", token " << i;
-        ASSERT_EQ(x.top.size(), y.top.size());
-        for (size_t k = 0; k < x.top.size(); ++k) {
+        ASSERT_EQ(x.top.size(), n_vocab);
+        ASSERT_EQ(y.top.size(), n_vocab);
+        for (size_t k = 0; k < n_vocab; ++k) {
           ASSERT_EQ(x.top[k].id, y.top[k].id);
           ASSERT_EQ(x.top[k].logprob, y.top[k].logprob);
         }
@@ -116,6 +138,54 @@ class PrefixCache : public EngineTest {
     }
   }
 
+  void each_says_the_same(std::span<const KvTypes> types) {
+    for (const KvTypes t : types) {
+      EngineOptions o{.n_ctx = 1024, .n_parallel = 4, .kv_types = t};
+      start(o);
+      chats_.clear();
+      for (int i = 0; i < 8; ++i) wave(t);
+      nothing_is_left();
+    }
+    compare();
+    EXPECT_GT(n_cached_, all_.size() / 2);
+    EXPECT_GT(n_shifted_, 3u);
+    EXPECT_GT(n_cancelled_, 3u);
+  }
+
+  void little_memory(std::span<const KvTypes> types) {
+    longest_prompt_ = 200;
+    longest_answer_ = 200;
+    uint64_t preemptions = 0, evicted = 0;
+    for (const KvTypes t : types)
+      for (const uint64_t blocks : {14u, 20u}) {
+        EngineOptions o{.n_ctx = 1024, .n_parallel = 4, .kv_types = t};
+        o.kv_budget = blocks * model_->kv_block_bytes(t);
+        start(o);
+        chats_.clear();
+        for (int i = 0; i < 6; ++i) {
+          wave(t);
+          EXPECT_LE(engine_->kv_use().committed, o.kv_budget);
+        }
+        preemptions += engine_->counters().preemptions;
+        evicted += engine_->counters().evicted_blocks;
+        nothing_is_left();
+      }
+    EXPECT_GE(preemptions, 2 * types.size());
+    EXPECT_GE(evicted, 2 * types.size());
+    compare();
+    EXPECT_GT(n_cached_, all_.size() / 3);
+  }
+
+  // All types at once, under one ceiling that is too small for them.
+  void types_side_by_side() {
+    start({.n_ctx = 400, .n_parallel = 2});
+    for (int i = 0; i < 40; ++i) wave(kTypes[below(std::size(kTypes))]);
+    EXPECT_GT(engine_->counters().evicted_blocks, 0u);
+    nothing_is_left();
+    compare();
+  }
+
+  gguf::test::TemporaryFolder folder_;
   size_t longest_prompt_ = 350, longest_answer_ = 40;
   std::mt19937 random_{11};
   std::vector<std::vector<Token>> chats_;
@@ -123,58 +193,34 @@ class PrefixCache : public EngineTest {
   size_t n_cached_ = 0, n_shifted_ = 0, n_cancelled_ = 0;
 };
 
-TEST_F(PrefixCache, EveryTypeSaysTheSameWithIt) {
-  for (const KvTypes t : kTypes) {
-    EngineOptions o{.n_ctx = 1024, .n_parallel = 4, .kv_types = t};
-    start(o);
-    chats_.clear();
-    for (int i = 0; i < 8; ++i) wave(t);
-    nothing_is_left();
-  }
-  compare();
-  EXPECT_GT(n_cached_, all_.size() / 2);
-  EXPECT_GT(n_shifted_, 3u);
-  EXPECT_GT(n_cancelled_, 3u);
+TEST_F(PrefixCache, EveryTypeSaysTheSameWithIt) { each_says_the_same(kTypes); }
+TEST_F(PrefixCache, EveryTypeSaysTheSameWithItRotated) {
+  use(rotated_model());
+  each_says_the_same(kQuantised);
 }
 
-TEST_F(PrefixCache, AlsoWhereThereIsLittleMemory) {
-  longest_prompt_ = 200;
-  longest_answer_ = 200;
-  uint64_t preemptions = 0, evicted = 0;
-  for (const KvTypes t : kTypes)
-    for (const uint64_t blocks : {14u, 20u}) {
-      EngineOptions o{.n_ctx = 1024, .n_parallel = 4, .kv_types = t};
-      o.kv_budget = blocks * model_->kv_block_bytes(t);
-      start(o);
-      chats_.clear();
-      for (int i = 0; i < 6; ++i) {
-        wave(t);
-        EXPECT_LE(engine_->kv_use().committed, o.kv_budget);
-      }
-      preemptions += engine_->counters().preemptions;
-      evicted += engine_->counters().evicted_blocks;
-      nothing_is_left();
-    }
-  EXPECT_GT(preemptions, 10u);
-  EXPECT_GT(evicted, 10u);
-  compare();
-  EXPECT_GT(n_cached_, all_.size() / 3);
+TEST_F(PrefixCache, AlsoWhereThereIsLittleMemory) { little_memory(kTypes); }
+TEST_F(PrefixCache, AlsoWhereThereIsLittleMemoryRotated) {
+  use(rotated_model());
+  little_memory(kQuantised);
+}
+
+TEST_F(PrefixCache, TypesSideBySide) { types_side_by_side(); }
+TEST_F(PrefixCache, TypesSideBySideRotated) {
+  use(rotated_model());
+  types_side_by_side();
 }
 
 TEST_F(PrefixCache, LayersWithWindows) {
-  const gguf::test::TemporaryFolder folder;
   for (const uint32_t window : {1u, 20u, 33u, 64u, 150u})
     for (const auto& pattern : std::vector<std::vector<int32_t>>{{1, 0, 1}, {1, 1, 1}}) {
-      engine_.reset();
-      model_.reset();
       TinyModel m{.arch = "granite_swa", .n_layers = 3, .n_vocab = 160};
       m.keys = {{"context_length", u32(2048)},
                 {"attention.sliding_window", u32(window)},
                 {"attention.sliding_window_pattern", i32s(pattern)}};
-      const std::vector<std::byte> bytes = m.bytes();
-      file_ = std::move(*gguf::File::open(
-          folder.write("m.gguf", {reinterpret_cast<const char*>(bytes.data()), bytes.size()})));
-      model_ = std::move(*load_model(*file_));
+      // Some with heads that are rotated.
+      if (pattern[1] == 1) m.n_heads = 2, m.n_kv_heads = 1, m.head_dim_k = m.head_dim_v = 64;
+      use(m);
       all_.clear();
       for (const uint64_t blocks : {1000u, 20u}) {
         EngineOptions o{.n_ctx = 1024, .n_parallel = 4, .kv_types = kTypes[window % 6]};
@@ -191,15 +237,6 @@ TEST_F(PrefixCache, LayersWithWindows) {
       compare();
       EXPECT_GT(n_cached_, all_.size() / 4) << "window " << window;
     }
-}
-
-// All types at once, under one ceiling that is too small for them.
-TEST_F(PrefixCache, TypesSideBySide) {
-  start({.n_ctx = 400, .n_parallel = 2});
-  for (int i = 0; i < 40; ++i) wave(kTypes[below(std::size(kTypes))]);
-  EXPECT_GT(engine_->counters().evicted_blocks, 0u);
-  nothing_is_left();
-  compare();
 }
 
 }  // namespace
