@@ -69,6 +69,35 @@ TEST(Tables, PsMemory) {
   EXPECT_EQ(ps_memory_text(ps, "x"), "");
 }
 
+TEST(Tables, PsLedger) {
+  const Json ps = Json::parse(R"({"models":[{"name":"seeing:latest","quipu":{"memory":{
+      "weights":{"planned":98362432,"measured":98365440},"projector":{"planned":8388608,"measured":8392704},
+      "kv":{"planned":6291456,"ceiling":100663296,"bytes_per_token":12288,"type":"q8_0:q8_0","measured":6291456,
+            "in_use":1179648,"cached":4718592},
+      "workspace":{"planned":5642176,"measured":5644288},"output":{"planned":1198080,"measured":1200128},
+      "runtime":{"planned":8763424,"measured":6272000},"total":{"planned":128646176,"measured":126342144},
+      "unexplained":176128}}}],
+    "quipu":{"memory":{"total":{"measured":7092224}},
+      "machine":{"total":25276514304,"available":24034500608,"budget":419430400,"admitted":139131936,"free":280298464,
+                 "terms":[{"name":"MemAvailable","bytes":24044371968},{"name":"QUIPU_MEMORY","bytes":419430400}]}}})");
+  EXPECT_EQ(ps_memory_text(ps, ""),
+            "\nseeing:latest\n"
+            "memory             planned    measured\n"
+            "  weights         93.8 MiB    93.8 MiB\n"
+            "  projector        8.0 MiB     8.0 MiB\n"
+            "  kv               6.0 MiB     6.0 MiB   1.1 MiB in use, 4.5 MiB cached, 384.0 KiB reserved; up "
+            "to 96.0 MiB\n"
+            "  workspace        5.4 MiB     5.4 MiB\n"
+            "  output           1.1 MiB     1.1 MiB\n"
+            "  runtime          8.4 MiB     6.0 MiB\n"
+            "  total          122.7 MiB   120.5 MiB\n"
+            "  unexplained                172.0 KiB\n"
+            "\n"
+            "server                         6.8 MiB   this process alone\n"
+            "budget                       400.0 MiB   132.7 MiB admitted, 267.3 MiB free\n"
+            "bounded by                   400.0 MiB   QUIPU_MEMORY\n");
+}
+
 const char* const kShown = R"({
   "license":"MIT\n\nline2\nline3\n","system":"You are helpful.",
   "parameters":"temperature                    0.5\nnum_ctx                        1024\nstop                           \"<|im_end|>\"\nstop                           \"<|im_start|>\"",

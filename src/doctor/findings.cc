@@ -6,11 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <optional>
 #include <sstream>
 
-#include "base/cpu.h"
 #include "base/environment.h"
 #include "base/kernel_file.h"
 #include "base/thread_pool.h"
@@ -33,16 +34,8 @@ std::string word(const std::string& path) {
 
 Finding isa() {
   const auto chosen = choose_isa();
-  const std::string best = isa_name(best_isa());
   if (!chosen) return {"isa", Status::kError, chosen.error().message, "unset QUIPU_ISA"};
-  const std::string now = isa_name(*chosen);
-  if (now != best)
-    return {"isa", Status::kWarn, fmt::format("{} in use, this processor can do {}", now, best),
-            "unset QUIPU_ISA"};
-  if (best == "scalar")
-    return {"isa", Status::kWarn, "scalar: this processor has no AVX2 (with FMA and F16C)",
-            "a processor with AVX2 is many times as fast"};
-  return {"isa", Status::kOk, now + ", the best that this processor can do"};
+  return examine_isa(*chosen, best_isa());
 }
 
 Finding threads() {
@@ -145,6 +138,17 @@ std::string holder_of(const std::string& inode, const std::string& root) {
 
 }  // namespace
 
+Finding examine_isa(Isa used, Isa best) {
+  const std::string now = isa_name(used);
+  if (used != best)
+    return {"isa", Status::kWarn, fmt::format("{} in use, this processor can do {}", now, isa_name(best)),
+            "unset QUIPU_ISA"};
+  if (best == Isa::kScalar)
+    return {"isa", Status::kWarn, "scalar: this processor has no AVX2 (with FMA and F16C)",
+            "a processor with AVX2 is many times as fast"};
+  return {"isa", Status::kOk, now + ", the best that this processor can do"};
+}
+
 std::vector<Finding> examine_processor(const std::string& root) {
   return {isa(), threads(), affinity(root), quota(root), governor(root)};
 }
@@ -181,7 +185,11 @@ std::vector<Finding> examine_memory(const memory::Machine& m, const std::string&
 
 Finding examine_store(const std::string& path) {
   struct stat facts{};
-  if (::stat(path.c_str(), &facts) != 0) return {"store", Status::kOk, path + " (not there yet)"};
+  if (::stat(path.c_str(), &facts) != 0) {
+    if (errno == ENOENT) return {"store", Status::kOk, path + " (not there yet)"};
+    return {"store", Status::kError, fmt::format("{} cannot be reached: {}", path, std::strerror(errno)),
+            "correct QUIPU_MODELS, or the rights of the folders above it"};
+  }
   if (!S_ISDIR(facts.st_mode))
     return {"store", Status::kError, path + " is no folder", "set QUIPU_MODELS to a folder"};
   if (::access(path.c_str(), R_OK | X_OK) != 0)

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/cpu.h"
 #include "memory/machine.h"
 
 namespace quipu::doctor {
@@ -22,6 +23,8 @@ struct Finding {
   std::string remedy = {};  // of kWarn and kError
 };
 
+// The instruction set in use against the best of the processor.
+Finding examine_isa(Isa used, Isa best);
 std::vector<Finding> examine_processor(const std::string& root = "");
 std::vector<Finding> examine_memory(const memory::Machine& machine, const std::string& root = "");
 Finding examine_store(const std::string& path);

@@ -1,6 +1,7 @@
 #include "doctor/findings.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -73,6 +74,54 @@ TEST_F(DoctorTest, SettingsThatMakeNoSense) {
   unsetenv("QUIPU_ISA");
 }
 
+TEST_F(DoctorTest, AnInstructionSetBelowTheBest) {
+  const Isa all[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512};
+  for (const Isa best : all)
+    for (const Isa used : all) {
+      if (used > best) continue;
+      const Finding f = examine_isa(used, best);
+      const bool fine = used == best && best != Isa::kScalar;
+      EXPECT_EQ(f.name, "isa");
+      EXPECT_EQ(f.status, fine ? Status::kOk : Status::kWarn) << f.text;
+      EXPECT_EQ(f.remedy.empty(), fine) << f.text;
+    }
+  const Finding below = examine_isa(Isa::kAvx2, Isa::kAvx512);
+  EXPECT_EQ(below.text, "avx2 in use, this processor can do avx512");
+  EXPECT_EQ(below.remedy, "unset QUIPU_ISA");
+  EXPECT_EQ(examine_isa(Isa::kScalar, Isa::kAvx2).text, "scalar in use, this processor can do avx2");
+  EXPECT_NE(examine_isa(Isa::kScalar, Isa::kScalar).text.find("no AVX2"), std::string::npos);
+  EXPECT_EQ(examine_isa(Isa::kAvx512, Isa::kAvx512).text, "avx512, the best that this processor can do");
+  // The setting is what counts.
+  for (const Isa used : all) {
+    if (used > best_isa()) continue;
+    setenv("QUIPU_ISA", isa_name(used), 1);
+    EXPECT_EQ(find(examine_processor(root_), "isa").text, examine_isa(used, best_isa()).text);
+  }
+  unsetenv("QUIPU_ISA");
+}
+
+TEST_F(DoctorTest, WhatTheBudgetComesOf) {
+  memory::Machine machine{
+      .total = uint64_t{64} << 30,
+      .available = uint64_t{48} << 30,
+      .terms = {{"MemAvailable", uint64_t{48} << 30}, {"cgroup /user.slice memory.max", uint64_t{20} << 30}},
+      .limit = {},
+      .reserve = uint64_t{3} << 30,
+      .admitted = uint64_t{2} << 30};
+  auto all = examine_memory(machine, root_);
+  EXPECT_EQ(find(all, "memory").status, Status::kOk);
+  EXPECT_EQ(find(all, "memory").text, "17.0 GiB for models, 15.0 GiB free, of 64.0 GiB");
+  EXPECT_EQ(find(all, "budget").text,
+            "MemAvailable 48.0 GiB, cgroup /user.slice memory.max 20.0 GiB, reserve 3.0 GiB");
+  // Where it is little, the terms say which one to raise.
+  machine.limit = uint64_t{5} << 29;
+  all = examine_memory(machine, root_);
+  EXPECT_EQ(find(all, "memory").status, Status::kWarn);
+  EXPECT_EQ(find(all, "memory").text, "2.5 GiB for models, 512.0 MiB free, of 64.0 GiB");
+  EXPECT_NE(find(all, "memory").remedy.find("raise QUIPU_MEMORY or the cgroup's limit"), std::string::npos);
+  EXPECT_TRUE(find(all, "budget").text.ends_with(", QUIPU_MEMORY 2.5 GiB")) << find(all, "budget").text;
+}
+
 TEST_F(DoctorTest, SwapInUse) {
   write("/proc/meminfo", "SwapTotal:  2097152 kB\nSwapFree:  1048576 kB\n");
   write("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
@@ -108,7 +157,41 @@ TEST_F(DoctorTest, TheStore) {
   EXPECT_EQ(examine_store(root_).status, Status::kOk);
   EXPECT_EQ(examine_store(root_ + "/none").status, Status::kOk);
   write("/file", "x");
-  EXPECT_EQ(examine_store(root_ + "/file").status, Status::kError);
+  EXPECT_EQ(examine_store(root_ + "/file").text, root_ + "/file is no folder");
+  const Finding below = examine_store(root_ + "/file/models");
+  EXPECT_EQ(below.text, root_ + "/file/models cannot be reached: Not a directory");
+  for (const Finding& f : {examine_store(root_ + "/file"), below}) {
+    EXPECT_EQ(f.status, Status::kError);
+    EXPECT_NE(f.remedy.find("QUIPU_MODELS"), std::string::npos) << f.remedy;
+  }
+}
+
+TEST_F(DoctorTest, AStoreThatTheUserHasNoRightsTo) {
+  const std::string store = root_ + "/store";
+  fs::create_directory(store);
+  fs::permissions(root_, fs::perms{0755});
+  // Root may do everything; rights are asked of the real user.
+  const bool root = ::getuid() == 0;
+  const uid_t nobody = 65534;
+  if (root && ::setresuid(nobody, static_cast<uid_t>(-1), static_cast<uid_t>(-1)) != 0)
+    GTEST_SKIP() << "root cannot be another user here";
+  const auto with = [&](mode_t mode) {
+    EXPECT_EQ(::chmod(store.c_str(), mode), 0);
+    return examine_store(store);
+  };
+  const Finding unreadable = with(0), readable = with(0555), writable = with(0777);
+  if (root) {
+    ASSERT_EQ(::setresuid(0, static_cast<uid_t>(-1), static_cast<uid_t>(-1)), 0);
+  }
+
+  EXPECT_EQ(unreadable.status, Status::kError);
+  EXPECT_EQ(unreadable.text, store + " cannot be read by this user");
+  EXPECT_EQ(unreadable.remedy, "give the user rights to it");
+  EXPECT_EQ(readable.status, Status::kWarn);
+  EXPECT_EQ(readable.text, store + " can be read, not written");
+  EXPECT_EQ(readable.remedy, "models cannot be added: give the user rights");
+  EXPECT_EQ(writable.status, Status::kOk);
+  EXPECT_EQ(findings_json({unreadable, readable})["findings"][1]["remedy"], readable.remedy);
 }
 
 TEST_F(DoctorTest, AsJson) {

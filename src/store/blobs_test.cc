@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "store/store_fixture.h"
 
 namespace quipu::store {
@@ -134,6 +136,21 @@ TEST(OpenStore, SaysWhatToDoWhenItCannot) {
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, Code::kIo);
   EXPECT_NE(opened.error().message.find("QUIPU_MODELS"), std::string::npos);
+}
+
+TEST(OpenStore, SaysWhyItCannot) {
+  const test::Folder folder;
+  fs::permissions(folder.path(), fs::perms{0555});
+  const bool root = ::geteuid() == 0;  // who may write everywhere
+  if (root && ::seteuid(65534) != 0) GTEST_SKIP() << "root cannot be another user here";
+  const auto opened = Store::open(folder.path());
+  if (root) {
+    ASSERT_EQ(::seteuid(0), 0);
+  }
+  fs::permissions(folder.path(), fs::perms{0755});
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().message.find("/blobs: permission denied;"), std::string::npos)
+      << opened.error().message;
 }
 
 TEST(OpenStore, RootFromTheEnvironment) {

@@ -21,9 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 
 Result<void> make_folders(const std::string& path) {
-  std::error_code ec;
+  std::error_code ec, of_look;
   fs::create_directories(path, ec);
-  if (!ec || fs::is_directory(path, ec)) return {};
+  if (!ec || fs::is_directory(path, of_look)) return {};
   return error(Code::kIo,
                "cannot make the folder {}: {}; set QUIPU_MODELS to a folder that can be written to", path,
                system_message(ec.value()));
