@@ -41,6 +41,18 @@ def plain(text):
     return ESCAPES.sub("", text)
 
 
+def bytes_text(n):
+    """Bytes as the program writes them."""
+    sign, n = "-" * (n < 0), abs(n)
+    if n < 1024:
+        return f"{sign}{n} B"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        n /= 1024
+        if n < 1023.95:
+            break
+    return f"{sign}{n:.1f} {unit}"
+
+
 class CliTest(unittest.TestCase):
     def setUp(self):
         # Short: the path of a socket has a limit of 108 bytes.

@@ -1,11 +1,13 @@
 """Models under a budget that is given: what does not fit is refused with its plan, idle models go first, and whoever grows
 into the limit gives the same answers."""
+import os
 import re
+import subprocess
 import threading
 import unittest
 
 from budget_harness import MIB, another_model, four_clients, plan, said, stop
-from cli_harness import model
+from cli_harness import TIMEOUT, CliTest, bytes_text, model, program
 from server_harness import ServerTest, wait_for
 
 
@@ -192,6 +194,123 @@ class Budget(ServerTest):
         self.assertEqual(len(server.runners()), 1)
         paused = re.search(r'quipu_preemptions_total\{model="smol:latest"\} (\d+)', server.request("GET", "/metrics").body.decode())
         self.assertGreater(int(paused[1]), 0)
+
+
+class Refusal:
+    """What `quipu run` says of a model that is too large, and that its advice holds. Users: run(*args) and parallel."""
+
+    SHORT = ("--temperature", "0", "--num-predict", "4", "Say hello.")
+
+    def budget(self, kv, num_ctx=2048, more=MIB):
+        return plan(num_ctx, self.parallel, kv=kv)["charge"] + more
+
+    def assert_refused_with_table(self, done, free, asked=2048):
+        """The sentence, the table with the numbers of the plan, and the options: {"kv_cache_type": "q4_0", ...}."""
+        self.assertEqual((done.returncode, done.stdout.strip()), (1, ""), done.stderr)
+        lines = done.stderr.rstrip("\n").split("\n")
+        planned = plan(asked, self.parallel)
+        memory = planned["memory"]
+        self.assertRegex(lines[0], r"\AError: (507 Insufficient Storage: )?model needs ")
+        self.assertIn(f"model needs {bytes_text(planned['charge'])} (weights {bytes_text(memory['weights']['planned'])}, kv "
+                      f"{bytes_text(planned['charge'] - planned['fixed'])}, ", lines[0])
+        self.assertIn(f"), {bytes_text(free)} are free: ", lines[0])
+        for name in ("weights", "kv", "workspace", "output", "runtime", "total"):
+            row, = [line for line in lines[1:] if line.startswith(f"  {name} ")]
+            self.assertIn(f" {bytes_text(memory[name]['planned'])} ", row + " ")
+        kv = memory["kv"]
+        self.assertIn(f"KV grows by {bytes_text(kv['bytes_per_token'])} a token, up to {bytes_text(kv['ceiling'])} (", done.stderr)
+        if "What would fit:" not in lines:
+            return lines[0], {}
+        options = {}
+        for line in lines[lines.index("What would fit:") + 1:]:
+            change, total = re.fullmatch(r"  (\S+(?:, \S+)*) +(\S+ MiB)(?:  tight)?(?:  another file; estimated)?", line).groups()
+            self.assertEqual("another file" in line, "quantization=" in line)
+            self.assertLessEqual(float(total.split()[0]), free / MIB + 0.05)
+            if "," not in change:
+                name, value = change.split("=")
+                options[name] = value
+        return lines[0], options
+
+    def check_what_fits(self, run, budget):
+        sentence, options = self.assert_refused_with_table(run(*self.SHORT), budget)
+        self.assertLessEqual({"kv_cache_type", "num_ctx", "quantization"}, set(options))
+        self.assertEqual(options["kv_cache_type"], "q4_0")
+        for name, value in options.items():
+            self.assertIn(f"{name}={value}", sentence)
+            if name in ("kv_cache_type", "num_ctx"):
+                done = run(f"--{name.replace('_', '-')}", value, *self.SHORT)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertTrue(done.stdout.strip())
+
+    def check_that_nothing_fits(self, run, budget):
+        done = run(*self.SHORT)
+        sentence, options = self.assert_refused_with_table(done, budget)
+        self.assertEqual(options, {})
+        least, = re.findall(r"(?m)^Nothing makes it fit: kv_cache_type=q4_0, .*num_ctx=512 would still need (\S+) MiB\.$",
+                            done.stderr)
+        self.assertGreater(float(least) * MIB, budget)
+        self.assertIn(f"raise QUIPU_MEMORY to {bytes_text(self.budget('q8_0', more=0))}, or take a smaller model", sentence)
+
+    def check_a_context(self, run):
+        """The model fits, not what is asked of it."""
+        done = run("--num-ctx", "8000", *self.SHORT)
+        self.assertEqual((done.returncode, done.stdout.strip()), (1, ""))
+        size = bytes_text(8000 * plan(8000, self.parallel)["memory"]["kv"]["bytes_per_token"])
+        self.assertIn(f"8000 tokens need a KV cache of {size}, ", done.stderr)
+        self.assertRegex(done.stderr, rf"(?m)^  kv +{re.escape(size)}   8000 tokens in use")
+        fits = int(re.search(r": try num_ctx (\d+)\n", done.stderr)[1])
+        self.assertGreater(fits, 512)
+        self.assertEqual(run("--num-ctx", str(fits), *self.SHORT).returncode, 0)
+        self.assertEqual(run("--num-ctx", str(fits + 1), *self.SHORT).returncode, 1)
+
+
+class RefusalOfAFile(CliTest, Refusal):
+    parallel = 1
+
+    def under(self, budget, num_ctx=2048):
+        self.environment["QUIPU_MEMORY"] = str(budget)
+        if num_ctx:
+            self.environment["QUIPU_CONTEXT_LENGTH"] = str(num_ctx)
+        return lambda *args: self.run_cli("run", model(), *args)
+
+    def test_the_options_that_it_names_work(self):
+        budget = self.budget("q4_0")
+        self.check_what_fits(self.under(budget), budget)
+
+    def test_where_nothing_fits_it_says_so(self):
+        budget = 60 * MIB
+        self.check_that_nothing_fits(self.under(budget), budget)
+
+    def test_a_context_that_is_too_long(self):
+        self.check_a_context(self.under(plan(1024, 1)["charge"], num_ctx=None))
+
+
+class RefusalOfAName(ServerTest, Refusal):
+    parallel = 4
+
+    def under(self, budget, **parameters):
+        server = self.server(QUIPU_MEMORY=str(budget))
+        server.create("smol", model(), parameters=parameters)
+        environment = {**os.environ, "HOME": str(self.folder), "QUIPU_HOST": server.host}
+
+        def run(*args):
+            done = subprocess.run([program(), "run", "smol", *args], env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+                                  text=True, timeout=TIMEOUT, check=False)
+            server.post("/api/generate", {"model": "smol", "keep_alive": 0})
+            wait_for(lambda: not server.request("GET", "/api/ps").json()["models"])
+            return done
+        return run
+
+    def test_the_options_that_it_names_work(self):
+        budget = self.budget("q4_0")
+        self.check_what_fits(self.under(budget, num_ctx=2048), budget)
+
+    def test_where_nothing_fits_it_says_so(self):
+        budget = 60 * MIB
+        self.check_that_nothing_fits(self.under(budget, num_ctx=2048), budget)
+
+    def test_a_context_that_is_too_long(self):
+        self.check_a_context(self.under(plan(1024)["charge"]))
 
 
 if __name__ == "__main__":

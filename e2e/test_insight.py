@@ -8,9 +8,10 @@ import termios
 import threading
 import unittest
 
-from budget_harness import stop
-from cli_harness import CliTest, Terminal, model, program
-from server_harness import ServerTest
+from budget_harness import MIB, stop
+from cli_harness import CliTest, Terminal, bytes_text, model, program
+from gguf_files import BOOL, Gguf
+from server_harness import PATIENCE, ServerTest, wait_for
 
 CATEGORIES = ("weights", "projector", "kv", "workspace", "output", "runtime")
 
@@ -24,6 +25,10 @@ def row_is_whole(test, row):
         test.assertIn(name, row["machine"])
     test.assertIn(row["fits"], ("yes", "tight", "no"))
     test.assertEqual(row["fits"] == "yes", row["alternatives"] == [])
+
+
+def by_name(findings):
+    return {one["name"]: one for one in findings}
 
 
 class Plan(CliTest):
@@ -89,6 +94,44 @@ class Plan(CliTest):
         for name in bad:
             self.assertTrue([one for one in found if one["status"] != "ok" and name in one["remedy"]], name)
         self.assertEqual(sorted({one["name"] for one in found}), sorted(set(whole)))
+
+    def doctor_says(self, name, status, text, remedy):
+        """In both forms: as JSON, and as lines of which the second is the remedy."""
+        one = by_name(self.doctor())[name]
+        self.assertEqual((one["status"], one["text"]), (status, text))
+        self.assertIn(remedy, one.get("remedy", ""))
+        lines = self.run_cli("doctor").stdout.splitlines()
+        i = lines.index(f"{status:<6}{name:<11}{text}")
+        self.assertEqual(lines[i + 1].strip() if "remedy" in one else "", f"-> {one['remedy']}" if "remedy" in one else "")
+
+    def test_doctor_of_an_instruction_set_below_the_best(self):
+        self.environment.pop("QUIPU_ISA", None)
+        best = by_name(self.doctor())["isa"]["text"].split(",")[0].split(":")[0]
+        known = ("scalar", "avx2", "avx512")
+        if best == known[0]:
+            self.skipTest("this processor has nothing above scalar")
+        self.doctor_says("isa", "ok", f"{best}, the best that this processor can do", "")
+        for used in known[:known.index(best)]:
+            self.environment["QUIPU_ISA"] = used
+            self.doctor_says("isa", "warn", f"{used} in use, this processor can do {best}", "unset QUIPU_ISA")
+
+    def test_doctor_of_a_budget_that_is_little(self):
+        self.environment["QUIPU_MEMORY"] = "300MiB"
+        found = by_name(self.doctor())
+        self.assertRegex(found["memory"]["text"], r"\A300\.0 MiB for models, 300\.0 MiB free, of \S+ \wiB\Z")
+        self.assertEqual(found["memory"]["status"], "warn")
+        self.assertIn("raise QUIPU_MEMORY or the cgroup's limit", found["memory"]["remedy"])
+        self.assertRegex(found["budget"]["text"], r"\AMemAvailable \S+ \wiB, (.+, )?QUIPU_MEMORY 300\.0 MiB\Z")
+        self.assertIn("huge pages", found)
+        del self.environment["QUIPU_MEMORY"]
+        self.assertRegex(by_name(self.doctor())["budget"]["text"], r", reserve \S+ [MG]iB\Z")
+
+    def test_doctor_of_a_store_that_cannot_be_used(self):
+        store = self.folder / "models"
+        store.write_text("no folder")
+        self.doctor_says("store", "error", f"{store} is no folder", "set QUIPU_MODELS to a folder")
+        self.environment["QUIPU_MODELS"] = str(store / "below")
+        self.doctor_says("store", "error", f"{store}/below cannot be reached: Not a directory", "correct QUIPU_MODELS")
 
     def test_doctor_of_a_port_that_another_program_holds(self):
         def at(host):
@@ -208,12 +251,29 @@ class Server(ServerTest):
     def test_doctor(self):
         found = self.s.request("GET", "/api/doctor").json()
         names = [one["name"] for one in found["findings"]]
-        for name in ("server", "isa", "threads", "affinity", "cpu quota", "memory", "swap", "governor", "store", "port"):
+        for name in ("server", "settings", "isa", "threads", "affinity", "cpu quota", "memory", "budget", "swap", "huge pages",
+                     "governor", "store", "models", "port"):
             self.assertIn(name, names)
         for one in found["findings"]:
             self.assertIn(one["status"], ("ok", "warn", "error"))
             self.assertEqual("remedy" in one, one["status"] != "ok", one)
         self.assertIn("(quipu)", [one["text"] for one in found["findings"] if one["name"] == "port"][0])
+
+    def test_doctor_tells_of_the_servers_own_settings(self):
+        """And not of those of whoever asks."""
+        stop(self.s)
+        s = self.server(QUIPU_ISA="scalar", QUIPU_MEMORY="300MiB")
+        environment = {**os.environ, "QUIPU_HOST": s.host}
+        environment.pop("QUIPU_ISA", None)
+        done = subprocess.run([program(), "doctor", "--json"], env=environment, capture_output=True, text=True, check=True)
+        for findings in (s.request("GET", "/api/doctor").json()["findings"], json.loads(done.stdout)["findings"]):
+            found = by_name(findings)
+            self.assertEqual(found["isa"]["status"], "warn")
+            self.assertRegex(found["isa"]["text"], r"\Ascalar( in use, this processor can do avx|: this processor has no AVX2)")
+            self.assertTrue(found["isa"]["remedy"])
+            self.assertIn("300.0 MiB for models", found["memory"]["text"])
+            self.assertIn("raise QUIPU_MEMORY", found["memory"]["remedy"])
+            self.assertTrue(found["budget"]["text"].endswith("QUIPU_MEMORY 300.0 MiB"), found["budget"])
 
     def test_doctor_of_models_that_are_too_large(self):
         self.s.create("short", model(), parameters={"num_ctx": 1024})
@@ -267,6 +327,106 @@ class Server(ServerTest):
         self.assertNotIn("engine", memory)
         self.assertGreater(memory["kv"]["cached"], 0)
         self.assertGreater(ps["quipu"]["memory"]["total"]["measured"], 0)
+
+    def ledger(self, s):
+        """`quipu ps -v` as rows by name, and the answer of /api/ps that it got: another answer has other numbers, as the
+        command itself maps pages of the program that PSS counts by parts."""
+        answers = []
+
+        class Between(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self):
+                self.send_response(s.request("HEAD", self.path).status)
+                self.end_headers()
+
+            def do_GET(self):
+                answer = s.request("GET", self.path)
+                answers.append(answer.json())
+                self.send_response(answer.status)
+                self.send_header("Content-Length", str(len(answer.body)))
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Between) as between:
+            threading.Thread(target=between.serve_forever).start()
+            try:
+                environment = {**os.environ, "QUIPU_HOST": f"127.0.0.1:{between.server_address[1]}"}
+                done = subprocess.run([program(), "ps", "-v"], env=environment, capture_output=True, text=True, check=True,
+                                      timeout=PATIENCE)
+            finally:
+                between.shutdown()
+        rows = {}
+        for line in done.stdout.split("\n\n", 1)[1].splitlines():
+            if line:
+                rows[line.strip().split("  ")[0]] = line
+        ps, = [answer for answer in answers if "models" in answer]
+        return rows, ps
+
+    def assert_ledger(self, s):
+        rows, ps = self.ledger(s)
+        one, = ps["models"]
+        memory = one["quipu"]["memory"]
+        self.assertIn(one["name"], rows)
+        rest = [name for name in rows if name not in (one["name"], "memory", "server", "budget", "bounded by")]
+        # Each category that holds something, in the object's order, and nothing else.
+        self.assertEqual(rest, [name for name in memory if name in ("kv", "unexplained") or memory[name]["planned"]
+                                or memory[name]["measured"]])
+        for name in rest:
+            if name == "unexplained":
+                self.assertEqual(rows[name], f"  {name:<24}{bytes_text(memory[name]):>12}")
+                continue
+            row = f"  {name:<12}{bytes_text(memory[name]['planned']):>12}{bytes_text(memory[name]['measured']):>12}"
+            if name == "kv":
+                kv = memory["kv"]
+                reserved = kv["measured"] - kv["in_use"] - kv["cached"]
+                row += f"   {bytes_text(kv['in_use'])} in use, {bytes_text(kv['cached'])} cached"
+                row += f", {bytes_text(reserved)} reserved" if reserved > 0 else ""
+                row += f"; up to {bytes_text(kv['ceiling'])}"
+            self.assertEqual(rows[name], row)
+        self.assertEqual(memory["unexplained"], memory["total"]["measured"] - sum(memory[name]["measured"] for name in CATEGORIES))
+        machine = ps["quipu"]["machine"]
+        self.assertEqual(rows["server"],
+                         f"{'server':<26}{bytes_text(ps['quipu']['memory']['total']['measured']):>12}   this process alone")
+        self.assertEqual(rows["budget"], f"{'budget':<26}{bytes_text(machine['budget']):>12}   "
+                                         f"{bytes_text(machine['admitted'])} admitted, {bytes_text(machine['free'])} free")
+        self.assertEqual(rows["bounded by"], f"{'bounded by':<26}{'400.0 MiB':>12}   QUIPU_MEMORY")
+        return memory
+
+    def test_ps_v_shows_each_row_of_the_ledger(self):
+        stop(self.s)
+        s = self.server(QUIPU_MEMORY="400MiB")
+        projector = Gguf(arch="clip")
+        projector.keys = {k: v for k, v in projector.keys.items() if k.startswith("general.")}
+        projector.keys["clip.has_vision_encoder"] = (BOOL, True)
+        projector.tensors = {f"v.blk.{i}.ffn_up.weight": ([512, 1024], "F16", None) for i in range(8)}
+        path = self.folder / "projector.gguf"
+        path.write_bytes(projector.bytes())
+        s.create("seeing", model(), files={"model.gguf": s.upload(model()), "projector.gguf": s.upload(path)})
+        ask = {"prompt": "1, 2, 3,", "raw": True, "options": {"num_predict": 3, "num_ctx": 2048, "repeat_guard": False}}
+        s.post("/api/generate", {"model": "seeing", "stream": False, **ask})
+        memory = self.assert_ledger(s)
+        self.assertGreaterEqual(memory["projector"]["planned"], 8 * MIB)
+        self.assertEqual(memory["weights"]["planned"], os.path.getsize(model()))
+        self.assertAlmostEqual(memory["weights"]["measured"], os.path.getsize(model()), delta=1 << 16)
+        self.assertEqual(memory["kv"]["in_use"], 0)
+        self.assertGreater(memory["kv"]["cached"], 0)
+
+        # While it answers, a part is in use; whoever asked goes away.
+        body = json.dumps({"model": "seeing", **ask, "options": {**ask["options"], "num_predict": 1500}}).encode()
+        with s.connect() as endless:
+            endless.sendall(b"POST /api/generate HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n" % (s.host.encode(), len(body))
+                            + body)
+            self.assertTrue(endless.recv(1))
+            self.assertGreater(self.assert_ledger(s)["kv"]["in_use"], 0)
+        s.post("/api/generate", {"model": "seeing", "keep_alive": 0})
+        wait_for(lambda: not s.request("GET", "/api/ps").json()["models"])
+
+        # Without a projector there is no such row.
+        s.create("smol", model())
+        s.post("/api/generate", {"model": "smol", "stream": False, **ask})
+        self.assertEqual(self.assert_ledger(s)["projector"], {"planned": 0, "measured": 0})
 
     def test_metrics(self):
         self.s.post("/api/generate", {"model": "smol", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}})

@@ -73,7 +73,8 @@ class MemoryTest(CliTest):
         account = self.runner.memory()
         self.assertEqual(account["total"]["planned"], planned)
         self.assertLess(abs(account["total"]["measured"] - measured), 2 * MIB)
-        self.assertLess(abs(account["unexplained"]), max(planned // 50, 4 * MIB))
+        # Of small models, too: a few hundred KiB are usual, whatever the model.
+        self.assertLess(abs(account["unexplained"]), account["total"]["measured"] / 50)
         self.assertEqual(account["unexplained"],
                          account["total"]["measured"] - sum(account[name]["measured"] for name in CATEGORIES))
         self.assertEqual(account["kv"]["measured"], account["kv"]["planned"])
