@@ -15,10 +15,9 @@ class Budget(ServerTest):
     def loaded(self, server):
         return {m["name"].split(":")[0] for m in server.request("GET", "/api/ps").json()["models"]}
 
-    def ask(self, server, name, **options):
+    def ask(self, server, name, prompt="Once upon a time", **options):
         options = {"num_predict": 8, "temperature": 0, **options}
-        return server.post("/api/generate", {"model": name, "prompt": "Once upon a time", "raw": True, "stream": False,
-                                             "options": options})
+        return server.post("/api/generate", {"model": name, "prompt": prompt, "raw": True, "stream": False, "options": options})
 
     def assert_refused(self, answer, name):
         self.assertEqual(answer.status, 507, answer.body)
@@ -179,6 +178,49 @@ class Budget(ServerTest):
         again = server.post("/api/generate", long).json()
         self.assertEqual(again["response"], first["response"])
         self.assertLess(again["quipu"]["cached_tokens"], 650, "it was given away")
+
+    def busy_together(self, server, asks):
+        """Answers to what is asked at once, one thread each."""
+        answers = [None] * len(asks)
+
+        def ask(i, name, prompt, options):
+            answers[i] = self.ask(server, name, prompt=prompt, **options).json()
+
+        threads = [threading.Thread(target=ask, args=(i, *a)) for i, a in enumerate(asks)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        return answers
+
+    def test_two_busy_models_grow_into_it(self):
+        server = self.server(QUIPU_MEMORY=str(2 * plan(512)["charge"] + 2 * MIB))
+        self.two_models(server)
+        options = {"num_predict": 900, "num_ctx": 1024, "repeat_guard": False, "stop": []}
+        asks = [(name, f"The story of {name}:", options) for name in ("smol", "other")]
+        alone = [self.ask(server, name, prompt=prompt, **o).json() for name, prompt, o in asks]
+        together = self.busy_together(server, asks)
+        for name, a, b in zip(("smol", "other"), alone, together):
+            self.assertEqual((b["eval_count"], b["quipu"]["stop"]), (900, "length"), name)
+            self.assertEqual(b["response"], a["response"], name)
+        paused = re.findall(r"quipu_preemptions_total\{[^}]*\} (\d+)", server.request("GET", "/metrics").body.decode())
+        self.assertGreater(sum(map(int, paused)), 0, "they cannot both have had it at once")
+
+    def test_a_prompt_waits_for_another_models_answer(self):
+        server = self.server(QUIPU_MEMORY=str(2 * plan(512)["charge"] + 2 * MIB))
+        self.two_models(server)
+        for name in ("smol", "other"):
+            self.assertEqual(self.ask(server, name).status, 200)
+        busy = []
+        thread = threading.Thread(target=lambda: busy.append(self.ask(
+            server, "smol", num_predict=900, num_ctx=1024, repeat_guard=False, stop=[]).json()))
+        thread.start()
+        wait_for(lambda: any(m.get("quipu", {}).get("memory", {}).get("kv", {}).get("in_use", 0) > 7.2 * MIB
+                             for m in server.request("GET", "/api/ps").json()["models"]))
+        last = self.ask(server, "other", prompt="word " * 690, num_predict=8, num_ctx=1024).json()
+        thread.join()
+        self.assertEqual((last["eval_count"], last["quipu"]["stop"]), (8, "length"))
+        self.assertEqual((busy[0]["eval_count"], busy[0]["quipu"]["stop"]), (900, "length"))
 
     def test_four_clients_grow_into_it(self):
         server = self.server()

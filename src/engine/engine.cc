@@ -137,16 +137,17 @@ class Engine::Impl {
 
   void loop() {
     const auto has_work = [this] {
-      return stopping_ || !scheduler_.idle() || !waiting_.empty() || !cancelled_.empty() ||
-             (fill_ && !fill_->result);
+      const bool can_start = !waiting_.empty() && scheduler_.free_places() > 0;
+      return stopping_ || (!scheduler_.idle() && !scheduler_.next_try()) || can_start ||
+             !cancelled_.empty() || (fill_ && !fill_->result);
     };
     while (true) {
       std::set<uint64_t> cancelled;
       std::list<Owned> over, starting;
       {
         std::unique_lock lock(mutex_);
-        if (const auto trim = scheduler_.next_trim())
-          wake_.wait_until(lock, *trim, has_work);
+        if (const auto next = scheduler_.next_try() ? scheduler_.next_try() : scheduler_.next_trim())
+          wake_.wait_until(lock, *next, has_work);
         else
           wake_.wait(lock, has_work);
         if (stopping_) break;

@@ -52,6 +52,10 @@ struct EngineOptions {
   // Whoever else has memory is to make room for so many bytes more, before a sequence pauses or ends for want
   // of them; waits until that is done. True: it is worth another look. Absent: there is nobody.
   std::function<bool(uint64_t bytes)> kv_ask{};
+  // Nothing can run, for want of so many bytes of cache in all, and asking has not helped. True: they can
+  // come when others are done; until kv_back is true nothing starts. False, or absent: they cannot.
+  std::function<bool(uint64_t bytes)> kv_give_way{};
+  std::function<bool()> kv_back{};  // there with kv_give_way
 };
 
 class Engine {

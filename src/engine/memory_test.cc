@@ -1,4 +1,6 @@
 // KV memory: taken with use, bounded, given back; what happens when there is none.
+#include <thread>
+
 #include "engine/engine_fixture.h"
 
 namespace quipu::test {
@@ -278,6 +280,79 @@ TEST_F(EngineMemory, WhatIsHeldIsSaidAndOthersAreAsked) {
   EXPECT_LE(blocks(held), 8u);
   ASSERT_TRUE(engine_->fill(0, 0));
   EXPECT_EQ(held, 0u) << "what is given back is said too";
+}
+
+// Other models have the memory: what is alone here gives way and waits instead of ending.
+class EngineAmongOthers : public EngineMemory {
+ protected:
+  void start_among_others() {
+    EngineOptions o{.n_ctx = 1024, .n_parallel = 2};
+    o.kv_room = [this] {
+      const uint64_t limit = limit_ * engine_block_bytes(), used = ledger_.bytes(memory::Category::kKv);
+      return limit - std::min(limit, used);
+    };
+    o.kv_give_way = [this](uint64_t bytes) {
+      wanted_ = blocks(bytes);
+      ++n_gave_way_;
+      return is_of_use_.load();
+    };
+    o.kv_back = [this] { return limit_ >= 20; };
+    start(std::move(o));
+  }
+  void others_are_done() { limit_ = 20; }
+  void until_it_gave_way(uint64_t times = 1) {
+    while (n_gave_way_ < times) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+
+  std::atomic<uint64_t> wanted_{0}, n_gave_way_{0};
+  std::atomic<bool> is_of_use_{true};
+};
+
+TEST_F(EngineAmongOthers, WhoIsAloneWaitsAndIsUndisturbed) {
+  start({.n_ctx = 1024, .n_parallel = 1, .keep_prefixes = false});
+  const std::vector<Token> expected = ask(tokens(40, 1), sampled(150, 1))->tokens();
+  for (const uint64_t limit : {0u, 1u, 3u, 5u}) {  // before its prompt, and between two of its words
+    limit_ = limit;
+    n_gave_way_ = 0;
+    start_among_others();
+    auto a = ask(tokens(40, 1), sampled(150, 1));
+    until_it_gave_way(3);
+    EXPECT_EQ(wanted_, std::max<uint64_t>(limit + 1, 2)) << "what it has and what it lacks";
+    EXPECT_EQ(engine_->counters().running, 0u);
+    EXPECT_EQ(engine_->counters().waiting, 1u);
+    others_are_done();
+    EXPECT_EQ(a->tokens(), expected) << limit;
+    EXPECT_EQ(a->stats().reason, StopReason::kLength);
+    EXPECT_EQ(engine_->counters().preemptions, limit < 2 ? 0u : 1u);
+  }
+}
+
+TEST_F(EngineAmongOthers, WhoWaitsCanEndAndOthersStandBehind) {
+  limit_ = 3;
+  start_among_others();
+  auto first = ask(tokens(40, 1), greedy(150));
+  until_it_gave_way();
+  auto cancelled = ask(tokens(40, 2), greedy(5)), third = ask(tokens(40, 3), greedy(5));
+  GenerateOptions hurried = greedy(5);
+  hurried.max_seconds = 0.1;
+  auto late = ask(tokens(40, 4), hurried);
+  EXPECT_EQ(late->stats().reason, StopReason::kTime) << "in the queue behind those who wait";
+  engine_->cancel(cancelled->id);
+  EXPECT_EQ(cancelled->stats().reason, StopReason::kCancelled);
+  others_are_done();
+  EXPECT_EQ(first->stats().generated_tokens, 150);
+  EXPECT_EQ(third->stats().generated_tokens, 5);
+}
+
+TEST_F(EngineAmongOthers, WhereWaitingIsOfNoUseItEnds) {
+  is_of_use_ = false;
+  limit_ = 3;
+  start_among_others();
+  const GenerateStats grown = ask(tokens(40, 1), greedy(500))->stats();
+  EXPECT_EQ(grown.reason, StopReason::kMemory);
+  EXPECT_EQ(grown.generated_tokens, 96 - 40 + 1);
+  EXPECT_EQ(ask(tokens(200, 2), greedy(5))->stats().reason, StopReason::kMemory);
+  EXPECT_EQ(n_gave_way_, 2u);
 }
 
 }  // namespace

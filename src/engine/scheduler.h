@@ -38,6 +38,8 @@ class Scheduler {
   Scheduler(Parts parts, const EngineOptions& options);
 
   bool idle() const { return running_.empty() && paused_.empty(); }
+  // When the next step makes sense, if nothing happens until then: all wait for memory that others have.
+  std::optional<Clock::time_point> next_try() const;
   int64_t free_places() const {
     return options_.n_parallel - static_cast<int64_t>(running_.size() + paused_.size());
   }
@@ -89,7 +91,9 @@ class Scheduler {
   bool grow(CachedTokens& cache, int64_t n_tokens);
   uint64_t room() const;
   bool hold(uint64_t more_bytes) const;
-  bool ask(uint64_t more_bytes) const { return options_.kv_ask && options_.kv_ask(more_bytes); }
+  bool ask(uint64_t more_bytes);
+  bool give_way(uint64_t bytes);
+  bool come_back();
   bool has_addresses(const KvCache& cache, const GroupBlocks& n) const;
   bool can_promise(const KvCache& cache, const GroupBlocks& n) const;
   bool evict_beside(uint64_t more_bytes);
@@ -110,6 +114,8 @@ class Scheduler {
   std::vector<Owned> paused_;  // new ones too, until there is memory for them; oldest first
   std::vector<CachedTokens> filler_;
   Clock::time_point last_use_ = Clock::now();  // of the blocks that are free now, at the latest
+  bool gave_way_ = false;                      // to other models, and has not come back
+  Clock::time_point next_try_{}, next_ask_{};  // while it gives way
   size_t last_turn_ = 0;                       // index of the cache that had the last step
 
   std::vector<Token> tokens_;

@@ -50,6 +50,41 @@ int64_t adopt(CachedTokens& c) {
 
 }  // namespace
 
+// ---- other models
+
+namespace {
+
+// While other models have the memory. To look costs a tenth of a millisecond; to ask costs others what they
+// have cached.
+constexpr std::chrono::milliseconds kLookAgain{50}, kAskAgain{500};
+
+}  // namespace
+
+std::optional<Clock::time_point> Scheduler::next_try() const {
+  if (!gave_way_ || !running_.empty() || paused_.empty()) return std::nullopt;
+  return next_try_;
+}
+
+bool Scheduler::ask(uint64_t more_bytes) {
+  if (!options_.kv_ask || (gave_way_ && Clock::now() < next_ask_)) return false;
+  const bool asked = options_.kv_ask(more_bytes);
+  next_ask_ = Clock::now() + kAskAgain;
+  return asked;
+}
+
+// Nothing runs here for want of so many bytes in all. False: it is no use to wait for them.
+bool Scheduler::give_way(uint64_t bytes) {
+  if (!options_.kv_give_way || !options_.kv_give_way(bytes)) return false;
+  gave_way_ = true;
+  next_try_ = Clock::now() + kLookAgain;
+  return true;
+}
+
+bool Scheduler::come_back() {
+  if (gave_way_ && options_.kv_back()) gave_way_ = false;
+  return !gave_way_;
+}
+
 // ---- starting
 
 // The oldest first: who waits for memory is not overtaken by who needs less.
@@ -57,13 +92,14 @@ void Scheduler::start_paused() {
   const Sequence* asked = nullptr;
   while (!paused_.empty()) {
     Sequence& s = *paused_.front();
-    if (start(s)) {
+    if (come_back() && start(s)) {
       running_.push_back(std::move(paused_.front()));
       paused_.erase(paused_.begin());
     } else if (running_.empty()) {
       const uint64_t all = s.cache().home->bytes(promised(s.cache()));
       const uint64_t own = caches_.committed_bytes() - caches_.in_use_bytes() + caches_.cached_bytes();
       if (std::exchange(asked, &s) != &s && ask(all - std::min(all, own))) continue;
+      if (give_way(all)) return;
       end(s, StopReason::kMemory);
     } else {
       return;
@@ -193,7 +229,11 @@ void Scheduler::reserve(std::vector<Slice>& slices) {
       continue;
     }
     if (running_.size() == 1) {
+      const KvCache& home = *s->cache().home;
+      const uint64_t more = home.bytes(more_blocks(s->cache(), s->cache().n_stored + slices[i].n_rows));
       without(s);
+      if (more > room() && give_way(checked_add(s->cache().bytes(), more).value_or(UINT64_MAX)))
+        return pause(*s);
       return end(*s, StopReason::kMemory);
     }
     Sequence* youngest = running_.front().get();

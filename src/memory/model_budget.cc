@@ -61,6 +61,7 @@ bool ModelBudget::fits(bool promised, bool fresh) const {
 bool ModelBudget::admit(uint64_t fixed, uint64_t kv_floor) {
   slot_.kv_floor = kv_floor;
   slot_.fixed = fixed;
+  kv_floor_ = kv_floor;
   if (fits(false, true)) return true;
   slot_.fixed = 0;
   slot_.kv_floor = 0;
@@ -91,12 +92,31 @@ uint64_t ModelBudget::room() const {
 bool ModelBudget::ask(uint64_t kv_more, milliseconds patience) {
   if (!has_server_ || kv_more == 0) return false;
   const uint64_t before = slot_.answers;
-  slot_.wanted = kv_more;
+  slot_.wanted = slot_.waits == 0 ? kv_more : std::max(kv_more, minus(kv_floor_, slot_.kv));
   page_->ring();
   const auto until = Clock::now() + patience;
   while (slot_.answers == before && Clock::now() < until) std::this_thread::sleep_for(kLook);
   slot_.wanted = 0;
   return true;
+}
+
+bool ModelBudget::give_way(uint64_t kv) {
+  if (!has_server_ || page_->admitted() <= slot_.charge()) return false;
+  const auto alone = checked_add(page_->fixed(), kv);
+  if (!page_->others_go_on(slot_) && (!alone || *alone > limits(true).budget)) return false;
+  slot_.waits = 1;
+  slot_.kv_floor = 0;
+  return true;
+}
+
+bool ModelBudget::come_back() {
+  slot_.kv_floor = kv_floor_;
+  if (fits(false, true)) {
+    slot_.waits = 0;
+    return true;
+  }
+  slot_.kv_floor = 0;
+  return false;
 }
 
 }  // namespace quipu::memory

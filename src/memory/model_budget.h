@@ -42,6 +42,12 @@ class ModelBudget {
   // than `patience`. False: there is nobody to ask.
   bool ask(uint64_t kv_more, std::chrono::milliseconds patience = std::chrono::seconds(10));
 
+  // Nothing of this model can go on before another gives something back: the KV that it was promised is for
+  // whoever can, until come_back(). False, and nothing has changed: so many bytes of KV in all would not fit
+  // if all others had none, and all others wait, too; or there is nobody else.
+  bool give_way(uint64_t kv);
+  bool come_back();  // false: what it was promised is not free
+
  private:
   struct Limits {
     uint64_t capacity = 0, budget = 0;
@@ -53,6 +59,7 @@ class ModelBudget {
   const std::string root_;
   const bool has_server_;
   BudgetSlot& slot_;
+  uint64_t kv_floor_ = 0;  // while it does not give way, as in the slot
 
   mutable std::mutex mutex_;  // guards what follows
   mutable Limits limits_;

@@ -100,6 +100,41 @@ TEST_F(ModelBudgetTest, NobodyGrowsIntoWhatAnotherWasPromised) {
   EXPECT_TRUE(mine.hold(600 * kKiB));
 }
 
+TEST_F(ModelBudgetTest, WhoCannotGoOnGivesAwayWhatItWasPromised) {
+  auto page = SharedBudget::create({.memory = ByteShare{.bytes = 900 * kKiB}}, root_);
+  ASSERT_TRUE(page);
+  const size_t slot = (*page)->take_slot().value(), other = (*page)->take_slot().value();
+  SharedBudget& shared = **page;
+  ModelBudget mine(std::move(*page), slot, true, root_);
+  ASSERT_TRUE(mine.admit(300 * kKiB, 100 * kKiB));
+  EXPECT_FALSE(mine.give_way(50 * kKiB)) << "nobody else has anything";
+  BudgetSlot& theirs = shared.slot(other);
+  theirs.fixed = 300 * kKiB;
+  theirs.kv = 200 * kKiB;
+  ASSERT_TRUE(mine.give_way(1000 * kKiB)) << "when they are done they can be unloaded";
+  EXPECT_EQ(shared.admitted(), 800 * kKiB) << "what it was promised is theirs now";
+  theirs.kv = 250 * kKiB;
+  EXPECT_FALSE(mine.come_back());
+  EXPECT_EQ(shared.admitted(), 850 * kKiB);
+  EXPECT_FALSE(mine.hold(100 * kKiB)) << "a promise that was given away is none";
+  EXPECT_EQ(mine.room(), 50 * kKiB);
+
+  theirs.waits =
+      1;  // neither goes on: somebody has to end, unless what it needs is there without the other's
+  EXPECT_FALSE(mine.give_way(301 * kKiB));
+  EXPECT_TRUE(mine.give_way(300 * kKiB));
+  theirs.kv = 200 * kKiB;
+  EXPECT_TRUE(mine.come_back());
+  EXPECT_EQ(shared.admitted(), 900 * kKiB);
+  EXPECT_EQ(shared.slot(slot).waits, 0u);
+}
+
+TEST_F(ModelBudgetTest, WhoHasNoServerWaitsForNobody) {
+  const auto b = alone(0);
+  ASSERT_TRUE(b->admit(300 * kKiB, 100 * kKiB));
+  EXPECT_FALSE(b->give_way(1));
+}
+
 TEST_F(ModelBudgetTest, AsksWhoeverCanMakeOthersGiveWay) {
   EXPECT_FALSE(alone(0)->ask(5)) << "there is nobody";
   auto page = SharedBudget::create({}, root_);

@@ -119,6 +119,7 @@ void SharedBudget::clear_slot(size_t i) {
   BudgetSlot& s = slot(i);
   s.pid = 0;
   for (std::atomic<uint64_t>* n : {&s.fixed, &s.kv_floor, &s.kv, &s.wanted, &s.answers}) *n = 0;
+  s.waits = 0;
   s.taken = 0;
 }
 
@@ -129,6 +130,19 @@ uint64_t SharedBudget::admitted() const {
   for (const BudgetSlot& s : page_->slots)
     if (s.taken != 0) sum = add(sum, s.charge());
   return sum;
+}
+
+uint64_t SharedBudget::fixed() const {
+  uint64_t sum = 0;
+  for (const BudgetSlot& s : page_->slots)
+    if (s.taken != 0) sum = add(sum, s.fixed);
+  return sum;
+}
+
+bool SharedBudget::others_go_on(const BudgetSlot& except) const {
+  return std::any_of(std::begin(page_->slots), std::end(page_->slots), [&](const BudgetSlot& s) {
+    return &s != &except && s.taken != 0 && s.charge() > 0 && s.waits == 0;
+  });
 }
 
 Machine SharedBudget::machine(const std::string& root) const {

@@ -35,6 +35,8 @@ struct BudgetSlot {
   std::atomic<uint64_t> fixed{0}, kv_floor{0}, kv{0};
   // Bytes of KV cache that it waits for, beyond what it has; whoever looked for them counts the answers.
   std::atomic<uint64_t> wanted{0}, answers{0};
+  // Nothing of it goes on: all its sequences wait for memory that other models have.
+  std::atomic<uint32_t> waits{0};
 
   uint64_t charge() const;
   // By how much the charge would rise if the cache grew by so much.
@@ -64,6 +66,9 @@ class SharedBudget {
   void clear_slot(size_t slot);       // its process is gone
   BudgetSlot& slot(size_t i) const;
   uint64_t admitted() const;  // all charges
+  uint64_t fixed() const;     // all charges without their KV
+  // Whether there is another model than this one that does not wait.
+  bool others_go_on(const BudgetSlot& except) const;
 
   // As it is now, by the bounds this was made with.
   Machine machine(const std::string& root = "") const;
