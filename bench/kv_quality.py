@@ -8,12 +8,15 @@ two paths, which would drown the cache's. The text is the King James Bible out o
 bible-kjv-text (public domain; fetched with apt-get into the cache folder), and whatever --text names. Per row: the
 scored tokens, perplexity, KL divergence of the next token's distribution from the one with an f16 cache, and how often
 the likeliest token is the same. Saved distributions take up to 1.3 GB in the temporary folder.
+
+Exit status 1: the mean divergence of q8_0 is 0.002 or more at some length.
 """
 import argparse
 import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 
 from measuring import add_common_arguments, describe_machine, note, print_table, run_json, write_json
@@ -22,6 +25,7 @@ PACKAGES = ("bible-kjv", "bible-kjv-text")
 VERSES = "mat1:1-rev22:21"
 # Text for the wanted number of chunks: a token of English prose is 4.3 characters on average, of this one less.
 CHARACTERS_PER_TOKEN = 4.0
+MOST_OF_Q8 = 0.002  # mean KL divergence
 
 
 def parse():
@@ -97,6 +101,12 @@ def report(rows):
     print_table(table)
 
 
+def failures(rows):
+    """What is not as it has to be, a sentence each."""
+    means = [(r, r["kld"]["mean"]) for r in rows if r["kv_cache_type"] == "q8_0"]
+    return [f"{r['text']} {r['num_ctx']} q8_0: mean KLD {mean}" for r, mean in means if mean is None or not mean < MOST_OF_Q8]
+
+
 def main():
     args = parse()
     result = {"model": os.path.basename(args.model), "machine": describe_machine(), "rows": []}
@@ -105,8 +115,12 @@ def main():
             result["rows"] += measure(args, name, path, length, folder)
     if args.json != "-":
         report(result["rows"])
+    result["failures"] = failures(result["rows"])
+    for what in result["failures"]:
+        note(what)
     write_json(args.json, result)
+    return 1 if result["failures"] else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,14 +7,22 @@
 
 The caches are filled by committing and touching their blocks. Measured is the PSS of the runner's process; no other process
 may map the files meanwhile. What does not fit into this machine is left out and said.
+
+Exit status 1: fewer than 24 combinations were measured; the measured differs from the plan by more than 2 % (of a model whose
+file is below 200 MB: and by more than 4 MiB); or 2 % of it or more is unexplained.
 """
 import argparse
 import itertools
 import os
+import sys
 import tempfile
 
 from measuring import default_program, describe_machine, mib, note, physical_cores, print_table, run_json, warm_page_cache, write_json
 from runner_client import NotReady, Runner
+
+ENOUGH = 24                            # combinations
+MOST_DIFFERENT = MOST_UNEXPLAINED = 0.02
+SMALL_FILE, SMALL_DIFFERENCE = 200_000_000, 4 << 20  # bytes
 
 
 def parse():
@@ -32,7 +40,8 @@ def measure(args, folder, model, num_ctx, parallel, kv):
     flags = {"num_ctx": num_ctx, "parallel": parallel, "kv_cache_type": kv, "threads": physical_cores()}
     words = [word for name, value in flags.items() for word in ("--" + name.replace("_", "-"), value)]
     plan = run_json([args.program, "plan", model, *words, "--json"])[0]
-    row = {"model": os.path.basename(model), "num_ctx": num_ctx, "parallel": parallel, "kv": kv, "states": []}
+    row = {"model": os.path.basename(model), "num_ctx": num_ctx, "parallel": parallel, "kv": kv, "file_bytes": os.path.getsize(model),
+           "states": []}
     if plan["fits"] != "yes":
         note(f"left out: {row['model']} {num_ctx} x {parallel} {kv} does not fit whole into this machine")
         return None
@@ -48,6 +57,24 @@ def measure(args, folder, model, num_ctx, parallel, kv):
         note(f"left out: {refused}")
         return None
     return row
+
+
+def failures(rows):
+    """What is not as it has to be, a sentence each."""
+    found = []
+    if len(rows) < ENOUGH:
+        found.append(f"{len(rows)} combinations were measured, {ENOUGH} are wanted")
+    for r in rows:
+        for s in r["states"]:
+            name = f"{r['model']} {r['num_ctx']} x {r['parallel']} {r['kv']} {s['name']}"
+            allowed = s["planned"] * MOST_DIFFERENT
+            if r["file_bytes"] < SMALL_FILE:
+                allowed = max(allowed, SMALL_DIFFERENCE)
+            if abs(s["pss"] - s["planned"]) > allowed:
+                found.append(f"{name}: {mib(s['planned'])} planned, {mib(s['pss'])} measured")
+            if abs(s["unexplained"]) >= s["pss"] * MOST_UNEXPLAINED:
+                found.append(f"{name}: {mib(s['unexplained'])} of {mib(s['pss'])} unexplained")
+    return found
 
 
 def main():
@@ -72,8 +99,12 @@ def main():
     if args.json != "-":
         print_table(table)
         print(f"\n{len(rows)} combinations, empty and full; largest difference {worst:.2%}.")
-    write_json(args.json, {"machine": describe_machine(), "rows": rows})
+    wrong = failures(rows)
+    for what in wrong:
+        note(what)
+    write_json(args.json, {"machine": describe_machine(), "rows": rows, "failures": wrong})
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
