@@ -39,6 +39,10 @@ class Budget(ServerTest):
         sentence, p = self.assert_refused(self.ask(server, "smol"), "smol")
         self.assertRegex(sentence, r"\Amodel needs \S+ MiB \(weights .*\), \S+ MiB are free: ")
         self.assertEqual(p["machine"]["budget"], charge - 1)
+        # The table below the sentence is of the same sum.
+        table = self.ask(server, "smol").json()["quipu"]["table"]
+        self.assertRegex(table, rf"(?m)^ +total +{bytes_text(charge)}$")
+        self.assertRegex(table, rf"(?m)^ +kv +{re.search('kv ([0-9.]+ [KM]iB)', sentence).group(1)} +room for a first sequence of ")
         self.assertEqual(server.runners(), [])
         stop(server)
         server = self.server(QUIPU_MEMORY=str(charge))
@@ -53,6 +57,9 @@ class Budget(ServerTest):
         fits = int(sentence.rsplit(" ", 1)[1])
         self.assertGreater(fits, 512)
         self.assertEqual([a["change"] for a in p["alternatives"]], [f"num_ctx={fits}"])
+        planned = server.post("/api/plan", {"model": "smol", "options": {"num_ctx": fits}}).json()
+        self.assertEqual(p["alternatives"][0]["fits"], planned["fits"])  # of four sequences only one can be so long
+        self.assertEqual(planned["fits"], "tight")
         self.assertEqual(self.ask(server, "smol", num_ctx=fits).status, 200)
         self.assertEqual(self.ask(server, "smol", num_ctx=fits + 1).status, 507)
         self.assertEqual(len(server.runners()), 1)

@@ -151,8 +151,10 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
   return p;
 }
 
+int64_t first_tokens(const RuntimeOptions& o) { return std::clamp<int64_t>(o.n_ctx, 0, kUsefulContext); }
+
 uint64_t charge(const MemoryPlan& p, const RuntimeOptions& o) {
-  const uint64_t one = std::min(p.kv_of_sequence(std::min(o.n_ctx, kUsefulContext)), p.kv_ceiling);
+  const uint64_t one = std::min(p.kv_of_sequence(first_tokens(o)), p.kv_ceiling);
   return add(p.fixed(), std::max(p.bytes(Category::kKv), one));
 }
 
@@ -203,8 +205,9 @@ std::string what_is_tight(const MemoryPlan& p, const RuntimeOptions& o, uint64_t
 
 }  // namespace
 
-std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& o, const MeasuredBytes* measured) {
+std::string category_lines(const std::vector<PlanLine>& lines, const MeasuredBytes* measured) {
   std::string out;
+  uint64_t total = 0;
   const auto line = [&](const char* name, uint64_t planned, std::optional<uint64_t> found,
                         const std::string& how) {
     out += fmt::format("  {:<10} {:>10}", name, format_bytes(planned));
@@ -213,18 +216,27 @@ std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& o, const Measu
     out += '\n';
   };
   if (measured != nullptr) out += fmt::format("  {:<10} {:>10} {:>10}\n", "", "planned", "measured");
-  for (const PlanLine& l : p.lines)
+  for (const PlanLine& l : lines) {
     line(category_name(l.category), l.bytes,
          measured != nullptr ? measured->of[static_cast<size_t>(l.category)] : std::nullopt, l.formula);
-  line("total", p.total(), measured != nullptr ? measured->total : std::nullopt, "");
-  out += fmt::format("KV grows by {}, up to {} ({} of {} tokens).\n", growth(p), format_bytes(p.kv_ceiling),
-                     sequences(o.n_parallel), o.n_ctx);
+    total = add(total, l.bytes);
+  }
+  line("total", total, measured != nullptr ? measured->total : std::nullopt, "");
   return out;
+}
+
+std::string growth_line(const MemoryPlan& p, const RuntimeOptions& o) {
+  return fmt::format("KV grows by {}, up to {} ({} of {} tokens).\n", growth(p), format_bytes(p.kv_ceiling),
+                     sequences(o.n_parallel), o.n_ctx);
+}
+
+std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& o, const MeasuredBytes* measured) {
+  return category_lines(p.lines, measured) + growth_line(p, o);
 }
 
 std::string verdict(const MemoryPlan& p, const RuntimeOptions& o, uint64_t free) {
   std::string out = fmt::format("Charged {}: the total with a KV cache of {} tokens.\n",
-                                format_bytes(charge(p, o)), std::clamp<int64_t>(o.n_ctx, 0, kUsefulContext));
+                                format_bytes(charge(p, o)), first_tokens(o));
   switch (fits(p, o, free)) {
     case Fit::kYes:
       return out + fmt::format("Fits: {} are free.\n", format_bytes(free));

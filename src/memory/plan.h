@@ -80,6 +80,8 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& options);
 
 // The plan's charge against a budget: all lines, but KV for at least one sequence of min(n_ctx, 2048) tokens.
 uint64_t charge(const MemoryPlan& p, const RuntimeOptions& options);
+// min(n_ctx, 2048)
+int64_t first_tokens(const RuntimeOptions& options);
 
 enum class Fit { kYes, kTight, kNo };  // no: the charge exceeds the budget; tight: only the ceiling does
 Fit fits(const MemoryPlan& p, const RuntimeOptions& options, uint64_t budget);
@@ -97,7 +99,11 @@ struct MeasuredBytes {
   std::optional<uint64_t> total;
 };
 
-// The table people see: one line per category with its formula, and how the KV cache grows.
+// A plan's lines and their sum, with their formulas.
+std::string category_lines(const std::vector<PlanLine>& lines, const MeasuredBytes* measured = nullptr);
+// "KV grows by 45.0 KiB a token, up to ..."
+std::string growth_line(const MemoryPlan& p, const RuntimeOptions& options);
+// The table people see: both.
 std::string plan_lines(const MemoryPlan& p, const RuntimeOptions& options,
                        const MeasuredBytes* measured = nullptr);
 // Whether it fits into what is free, in a sentence or two.

@@ -28,6 +28,16 @@ std::vector<Token> suppressed_tokens(const gguf::File& file, int64_t n_vocab) {
   return tokens;
 }
 
+// A plan with the KV cache that a load is charged for, of which none is in use yet.
+memory::MemoryPlan charged(memory::MemoryPlan plan, const memory::RuntimeOptions& o) {
+  const uint64_t kv = memory::charge(plan, o) - plan.fixed();
+  for (memory::PlanLine& line : plan.lines)
+    if (line.category == memory::Category::kKv && line.bytes < kv)
+      line = {line.category, kv,
+              fmt::format("room for a first sequence of {} tokens", memory::first_tokens(o))};
+  return plan;
+}
+
 }  // namespace
 
 // Mapped, so that what a model with images takes is known and counted from its load on; nothing reads them
@@ -139,7 +149,8 @@ LoadFailure LoadedModel::does_not_fit(const std::string& path, const memory::Mac
                   {"charge", memory::charge(p.plan, p.options)},
                   {"fits", "no"},
                   {"alternatives", alternatives_json(others)}};
-  failure.table = memory::plan_lines(p.plan, p.options) + memory::alternatives_table(others);
+  failure.table =
+      memory::plan_lines(charged(p.plan, p.options), p.options) + memory::alternatives_table(others);
   return failure;
 }
 
@@ -162,10 +173,16 @@ std::expected<void, LoadFailure> LoadedModel::check_room(const RunLimits& limits
                    p.options.n_ctx, format_bytes(wanted), format_bytes(room), tokens),
        {}});
   auto others = nlohmann::ordered_json::array();
-  if (tokens > 0)
-    others.push_back({{"change", fmt::format("num_ctx={}", tokens)},
-                      {"total", machine.budget() - room + p.plan.kv_of_sequence(tokens)},
-                      {"fits", "yes"}});
+  if (tokens > 0) {
+    Planned shorter = p;
+    shorter.options.n_ctx = tokens;
+    shorter.options.tokens_in_use = 0;
+    shorter.plan = memory::plan(p.shape, shorter.options);
+    others.push_back(
+        {{"change", fmt::format("num_ctx={}", tokens)},
+         {"total", machine.budget() - room + p.plan.kv_of_sequence(tokens)},
+         {"fits", memory::fit_name(memory::fits(shorter.plan, shorter.options, machine.budget()))}});
+  }
   failure.plan = {{"memory", plan_json(p)},
                   {"machine", machine_json(machine)},
                   {"charge", p.plan.total()},

@@ -115,6 +115,7 @@ TEST_F(MemoryReport, AFileThatDoesNotFitComesWithItsPlan) {
   EXPECT_EQ(f.plan["memory"]["weights"]["planned"], uint64_t{1} << 42);
   EXPECT_EQ(f.plan["fits"], "no");
   EXPECT_GE(std::count(f.table.begin(), f.table.end(), '\n'), 6);
+  EXPECT_NE(f.table.find("room for a first sequence of "), std::string::npos) << f.table;
 }
 
 }  // namespace
