@@ -188,6 +188,12 @@ class Plan(CliTest):
         rows = json.loads(self.run_cli("fit", "--params", "8b", "--json").stdout)
         for row in rows[:20]:
             row_is_whole(self, row)
+        self.environment["QUIPU_MEMORY"] = "100MiB"
+        offered = [a for a in json.loads(self.run_cli("plan", model(), "--json").stdout)["alternatives"] if a["fits"] != "no"]
+        self.assertTrue(offered)
+        self.assertRegex(self.run_cli("fit", model()).stdout, r"(?m)^Tight at best: this model in \S+ loads with num_ctx=\d+ ")
+        self.assertNotEqual({row["fits"] for row in json.loads(self.run_cli("fit", model(), "--json").stdout)}, {"no"})
+        del self.environment["QUIPU_MEMORY"]
         self.assert_refused(self.run_cli("fit", "--params", "big"), 2, "--params big")
         self.assert_refused(self.run_cli("fit", "--quant", "Q9"), 2, "Q9")
 
@@ -247,6 +253,46 @@ class Server(ServerTest):
         row, = [row for row in json.loads(fit("--json")) if not row["estimated"] and (row["num_ctx"], row["parallel"]) == (4096, 1)
                 and row["memory"]["kv"]["type"] == "q8_0:q8_0"]
         self.assertEqual(row["fits"], "yes")
+
+    def elsewhere(self, *args, code=0, host=None, **settings):
+        """A command of somebody who has no store, with settings of their own."""
+        environment = {**os.environ, "QUIPU_HOST": host or self.s.host, "QUIPU_MODELS": str(self.folder / "none"), **settings}
+        done = subprocess.run([program(), *args], env=environment, capture_output=True, text=True)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout if code == 0 else done.stderr
+
+    def test_the_plan_of_a_model_is_that_of_the_server_that_has_it(self):
+        stop(self.s)
+        self.s = self.server(QUIPU_THREADS="1", QUIPU_NUM_PARALLEL="3", QUIPU_KV_CACHE_TYPE="q4_0", QUIPU_CONTEXT_LENGTH="768")
+        said = json.loads(self.elsewhere("plan", "smol", "--json"))
+        row_is_whole(self, said)
+        self.assertNotIn("texts", said)
+        self.assertNotIn("texts", self.s.post("/api/plan", {"model": "smol"}).json())
+        self.assertEqual(said["memory"], self.s.post("/api/plan", {"model": "smol"}).json()["memory"])
+        table = self.elsewhere("plan", "smol")
+        self.assertRegex(table, r"\Asmol \(llama, Q4_1\)\nnum_ctx 768, parallel 3, KV cache q4_0(:q4_0)?\n")
+        self.assertIn(" 1 threads; not the context\n", table)
+        # Flags count, and the settings of whoever asks do not.
+        flags = ("--num-ctx", "512", "--parallel", "2", "--kv-cache-type", "q8_0", "--threads", "2")
+        table = self.elsewhere("plan", "smol", *flags, QUIPU_CONTEXT_LENGTH="1024", QUIPU_THREADS="3")
+        self.assertRegex(table, r"\nnum_ctx 512, parallel 2, KV cache q8_0(:q8_0)?\n")
+        # The same words as of the file, whatever is in them of the machine at that moment.
+        mine = self.elsewhere("plan", model(), *flags, host="127.0.0.1:1")
+        self.assertEqual([re.sub(r"\S+ \S+ are free", "", line) for line in mine.splitlines()[1:]],
+                         [re.sub(r"\S+ \S+ are free", "", line) for line in table.splitlines()[1:]])
+        self.assertIn("1 threads", self.elsewhere("plan", "smol", QUIPU_THREADS="3"))
+        self.s.post("/api/generate", {"model": "smol", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}})
+        table = self.elsewhere("plan", "smol")
+        self.assertIn("measured\n", table)
+        self.assertNotIn("loaded with other settings", table)
+        self.assertIn("the blocks that are held now", table)
+        self.assertIn("loaded with other settings", self.elsewhere("plan", "smol", "--parallel", "9"))
+        self.assertIn("'nope'", self.elsewhere("plan", "nope", code=1))
+
+    def test_fit_says_where_a_model_is(self):
+        error = self.elsewhere("fit", "smol", code=1)
+        self.assertIn(f"the server at {self.s.host} has 'smol' in a store that is not read from here: set QUIPU_MODELS", error)
+        self.assertIn("there is no file and no model 'nope'", self.elsewhere("fit", "nope", code=1))
 
     def test_doctor(self):
         found = self.s.request("GET", "/api/doctor").json()

@@ -28,8 +28,8 @@ struct PlanRequest {
 // The program's name first.
 std::vector<std::string> plan_arguments(const PlanRequest& request);
 
-// The one object that `quipu plan` prints, or why there is none. kUnsupported: what it says; kIo: it was not
-// done in time.
+// The one object that `quipu plan` prints with its texts, or why there is none. kUnsupported: what it says;
+// kIo: it was not done in time.
 Result<nlohmann::ordered_json> plan_in_child(const PlanRequest& request, std::chrono::milliseconds patience);
 
 }  // namespace quipu::doctor

@@ -107,7 +107,7 @@ Result<std::vector<FitFile>> typical_files(const Options& o, const Quantization*
 void print_rows(const std::vector<FitFile>& files, uint64_t free, const Json& machine) {
   Json rows = Json::array();
   for (const FitFile& f : files)
-    for (const int64_t n_ctx : fit_contexts({f}))
+    for (const int64_t n_ctx : fit_contexts({f}, free))
       for (const int64_t parallel : fit_parallel())
         for (const auto& kv : fit_kv_types()) {
           const FitSetting s{n_ctx, parallel, kv.name};
@@ -140,7 +140,14 @@ Result<void> run(const Options& o) {
   const int n_threads = default_thread_count();
   NamedFile named;
   if (!o.subject.empty()) {
-    QUIPU_ASSIGN(named, find_named_file(o.subject));
+    auto found = find_named_file(o.subject);
+    if (!found && found.error().code == Code::kNotFound && server_has(o.subject))
+      return error(Code::kNotFound,
+                   "the server at {} has '{}' in a store that is not read from here: set QUIPU_MODELS to its "
+                   "folder, or name the model's file",
+                   server_name(), o.subject);
+    if (!found) return std::unexpected(found.error());
+    named = std::move(*found);
   }
   const auto files = o.subject.empty() ? typical_files(o, only, n_threads) : files_of(named, only, n_threads);
   if (!files) return std::unexpected(files.error());

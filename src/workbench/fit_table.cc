@@ -14,6 +14,7 @@ namespace {
 using memory::Fit;
 
 constexpr int64_t kContexts[] = {4096, 8192, 16384, 32768, 65536, 131072};
+constexpr int64_t kShortContexts[] = {512, 1024, 2048};
 constexpr double kEnoughBits = 9;
 constexpr int64_t kComfortable = 8192;  // tokens for a conversation with a document or two
 
@@ -49,7 +50,7 @@ std::string conversations(const FitSetting& s) {
 // The longest of the columns' contexts that fits well; 0: none.
 int64_t longest(const FitFile& f, uint64_t budget) {
   int64_t best = 0;
-  for (const int64_t n : fit_contexts({f}))
+  for (const int64_t n : fit_contexts({f}, budget))
     if (best_cell(f, n, budget).fits == Fit::kYes) best = n;
   return best;
 }
@@ -78,13 +79,21 @@ const std::vector<int64_t>& fit_parallel() {
   return kNumbers;
 }
 
-std::vector<int64_t> fit_contexts(const std::vector<FitFile>& files) {
+std::vector<int64_t> fit_contexts(const std::vector<FitFile>& files, uint64_t budget) {
   int64_t trained = 0;
   for (const FitFile& f : files) trained = std::max(trained, f.shape.n_ctx_train);
   std::vector<int64_t> out;
   for (const int64_t n : kContexts)
     if (n < trained) out.push_back(n);
   if (trained > 0) out.push_back(std::min(trained, kContexts[std::size(kContexts) - 1]));
+  const auto loads = [&](const FitFile& f) {
+    return best_cell(f, std::min(out.front(), f.shape.n_ctx_train), budget).fits != Fit::kNo;
+  };
+  if (out.empty() || std::ranges::any_of(files, loads)) return out;
+  const int64_t shortest = out.front();
+  out.insert(out.begin(), std::begin(kShortContexts), std::end(kShortContexts));
+  std::erase_if(out, [&](int64_t n) { return n < kContexts[0] && n > shortest; });
+  out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 
@@ -101,7 +110,7 @@ FitCell best_cell(const FitFile& file, int64_t n_ctx, uint64_t budget) {
 }
 
 std::string fit_table(const std::vector<FitFile>& files, uint64_t budget) {
-  const std::vector<int64_t> contexts = fit_contexts(files);
+  const std::vector<int64_t> contexts = fit_contexts(files, budget);
   size_t model_width = 5;
   for (const FitFile& f : files) model_width = std::max(model_width, f.model.size());
   model_width = std::min<size_t>(model_width, 24);
@@ -157,6 +166,11 @@ std::string fit_recommendation(const std::vector<FitFile>& files, uint64_t budge
   if (loads != files.end())
     return fmt::format("Tight at best: {} in {} loads, with less than {} tokens of context.\n", loads->model,
                        loads->quantization, comfortable(*loads));
+  for (const int64_t n : {2048, 1024, 512})
+    for (const FitFile& f : files)
+      if (const FitCell cell = best_cell(f, n, budget); n < f.shape.n_ctx_train && cell.fits != Fit::kNo)
+        return fmt::format("Tight at best: {} in {} loads with num_ctx={} and a KV cache in {}.\n", f.model,
+                           f.quantization, n, cell.setting.kv);
   return "Nothing here fits: free some memory, or take a smaller model.\n";
 }
 

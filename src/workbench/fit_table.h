@@ -34,8 +34,9 @@ const std::vector<memory::Choices::Kv>& fit_kv_types();
 // Sequences at once that are tried, from many to few.
 const std::vector<int64_t>& fit_parallel();
 
-// Lengths for the columns, up to the longest that one of the files was trained for.
-std::vector<int64_t> fit_contexts(const std::vector<FitFile>& files);
+// Lengths for the columns, up to the longest that one of the files was trained for; shorter ones, down to 512
+// tokens, in front of them where none of those loads.
+std::vector<int64_t> fit_contexts(const std::vector<FitFile>& files, uint64_t budget);
 
 // The best setting that fits a context: the cache in q8_0, which is the default, before q4_0 (f16 takes twice
 // as much for next to nothing), and then as many sequences as possible.

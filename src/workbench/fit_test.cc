@@ -78,12 +78,30 @@ TEST(FitTable, HasARowForEachFileAndAColumnForEachContext) {
 
 TEST(FitTable, ContextsEndWhereModelsWereTrained) {
   auto all = usual_files();
-  EXPECT_EQ(fit_contexts({file(all, "14B", "Q8_0")}),
+  EXPECT_EQ(fit_contexts({file(all, "14B", "Q8_0")}, UINT64_MAX),
             (std::vector<int64_t>{4096, 8192, 16384, 32768, 40960}));
   FitFile small = all[0];
   small.shape.n_ctx_train = 2048;
-  EXPECT_EQ(fit_contexts({small}), std::vector<int64_t>{2048});
-  EXPECT_TRUE(fit_contexts({}).empty());
+  EXPECT_EQ(fit_contexts({small}, UINT64_MAX), std::vector<int64_t>{2048});
+  EXPECT_TRUE(fit_contexts({}, 0).empty());
+}
+
+TEST(FitTable, TriesShorterContextsWhereNoneOfTheUsualLoads) {
+  const auto all = usual_files();
+  const FitFile one = file(all, "1B", "Q8_0");
+  // Between what 512 tokens and what a first sequence of 2048 are charged.
+  FitSetting s{512, 1, "q4_0"};
+  const uint64_t least = memory::charge(memory::plan(one.shape, s.options()), s.options());
+  EXPECT_EQ(fit_contexts({one}, least).front(), 512);
+  EXPECT_EQ(fit_contexts({one}, least)[3], 4096);
+  EXPECT_EQ(fit_contexts({one}, UINT64_MAX).front(), 4096);
+  EXPECT_NE(fit_table({one}, least).find("512 "), std::string::npos) << fit_table({one}, least);
+  EXPECT_EQ(fit_recommendation({one}, least),
+            "Tight at best: 1B in Q8_0 loads with num_ctx=512 and a KV cache in q4_0.\n");
+  s.n_ctx = 1024;
+  const uint64_t more = memory::charge(memory::plan(one.shape, s.options()), s.options());
+  EXPECT_NE(fit_recommendation({one}, more).find("num_ctx=1024"), std::string::npos);
+  EXPECT_NE(fit_recommendation({one}, least - 1).find("Nothing here fits"), std::string::npos);
 }
 
 TEST(FitTable, RecommendsTheLargestModelThatLeavesRoom) {

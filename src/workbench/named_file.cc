@@ -41,11 +41,13 @@ Result<NamedFile> read_named_model(const store::Store& models, const ModelName& 
   return out;
 }
 
+bool names_a_file(const std::string& text) { return is_there(text) || is_only_a_path(text); }
+
 Result<NamedFile> find_named_file(const std::string& text) {
   const store::Layout layout(store::default_root());
   const auto reference = parse_model_reference(text);
   // What is not there is left to whoever opens it; a store is read, and not made by asking for one.
-  if (is_there(text) || is_only_a_path(text)) return NamedFile{text};
+  if (names_a_file(text)) return NamedFile{text};
   if (!reference || !is_there(layout.manifests()))
     return error(Code::kNotFound, "there is no file and no model '{}'", text);
   QUIPU_ASSIGN(const auto models, store::Store::open(layout.root()));

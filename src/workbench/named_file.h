@@ -25,6 +25,9 @@ struct NamedFile {
   std::string kv_cache_type = {};            // what the model asks for; empty: it does not say
 };
 
+// Whether that is a file and no model: one that is there, or what only a path looks like.
+bool names_a_file(const std::string& text);
+
 // kNotFound: there is neither.
 Result<NamedFile> find_named_file(const std::string& text);
 // The same for a model that is known to be one.

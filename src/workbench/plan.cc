@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <iostream>
 
 #include "base/json_members.h"
@@ -23,7 +24,10 @@ struct Options {
   std::optional<uint64_t> budget;
   uint64_t admitted = 0;
   bool json = false;
+  bool says_parallel = false, says_threads = false;  // and not the environment
 };
+
+constexpr std::chrono::seconds kPatience{60};  // a server's own for a header is half of that
 
 // The machine, and what the model measures if it is loaded.
 struct Here {
@@ -56,17 +60,50 @@ Here look_around(const Options& o, const std::string& model) {
   return here;
 }
 
-// With the KV cache that a loaded model has now.
-memory::MemoryPlan with_kv(memory::MemoryPlan plan, const Json& memory) {
-  const uint64_t now = memory["kv"].value("planned", uint64_t{0});
-  for (memory::PlanLine& line : plan.lines)
-    if (line.category == memory::Category::kKv && line.bytes != now)
-      line = {line.category, now, "the blocks that are held now, in use or cached"};
-  return plan;
+void tell_of_note(const std::string& note) {
+  if (!note.empty()) std::cerr << note << "\n";
+}
+
+void print(Json row, bool as_json, bool with_texts = false) {
+  if (!as_json) {
+    std::cout << plan_text(row);
+    return;
+  }
+  if (!with_texts) row.erase("texts");
+  std::cout << row.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+}
+
+// The plan of the server that would run the model, by its store and its settings. Null: none answers, or it
+// does not know the model.
+Result<Json> ask_for_plan(const Options& o) {
+  Json body = {{"model", o.subject}, {"texts", true}, {"options", Json::object()}};
+  if (o.load.n_ctx > 0) body["options"]["num_ctx"] = o.load.n_ctx;
+  if (!o.kv.empty()) body["options"]["kv_cache_type"] = o.kv;
+  if (o.says_parallel) body["parallel"] = o.load.n_parallel;
+  if (o.says_threads) body["threads"] = o.load.n_threads;
+  const auto answer = post_to_server("/api/plan", body, kPatience);
+  if (!answer || answer->status == 404) return Json();
+  Json row = Json::parse(answer->body, nullptr, false);
+  if (answer->status == 200 && row.is_object()) return row;
+  const std::string why = text_at(row, "error");
+  return error(answer->status == 400 ? Code::kInvalidArgument : Code::kUnsupported, "the server at {}: {}",
+               server_name(), why.empty() ? fmt::format("status {}", answer->status) : why);
 }
 
 Result<void> run(Options o) {
   gguf::guard_mappings();
+  if (!o.kv.empty()) {
+    QUIPU_TRY(runner::parse_kv_types(o.kv));
+  }
+  if (!o.budget && !names_a_file(o.subject) && parse_model_reference(o.subject)) {
+    QUIPU_ASSIGN(const Json row, ask_for_plan(o));
+    if (!row.is_null()) {
+      const Json* texts = member_at(row, "texts");
+      tell_of_note(texts != nullptr ? text_at(*texts, "note") : "");
+      print(row, o.json);
+      return {};
+    }
+  }
   QUIPU_ASSIGN(NamedFile named, find_named_file(o.subject));
   named.projectors.insert(named.projectors.end(), o.load.projectors.begin(), o.load.projectors.end());
   QUIPU_ASSIGN(const OpenedFile opened, open_named_file(named));
@@ -78,31 +115,22 @@ Result<void> run(Options o) {
     QUIPU_ASSIGN(o.load.kv_types, runner::parse_kv_types(o.kv));
   }
   const int64_t trained = model.n_ctx_train();
-  if (o.load.n_ctx > trained)
-    std::cerr << fmt::format(
-        "num_ctx {} is more than the {} tokens this model was trained for, which count\n", o.load.n_ctx,
-        trained);
+  const std::string note =
+      o.load.n_ctx > trained
+          ? fmt::format("num_ctx {} is more than the {} tokens this model was trained for, which count",
+                        o.load.n_ctx, trained)
+          : "";
   if (o.load.n_ctx == 0) o.load.n_ctx = opened.n_ctx;
   if (o.load.n_ctx == 0) o.load.n_ctx = context_setting();
   const Here here = look_around(o, named.model);
   const runner::Planned p = runner::plan_model(file, model, o.load, here.machine, opened.projector_bytes);
   const auto others = runner::alternatives(file, p);
-  if (o.json) {
-    const Json machine = here.as_json.is_null() ? runner::machine_json(here.machine) : here.as_json;
-    std::cout << plan_row(o.subject, p, machine, others, here.running).dump() << "\n";
-    return {};
-  }
-  Json memory = runner::plan_json(p);
-  const bool is_loaded = here.running.is_object(), is_loaded_so = runner::add_measured(memory, here.running);
-  const memory::MeasuredBytes measured = measured_bytes(memory);
-  std::cout << fmt::format("{} ({}, {})\nnum_ctx {}, parallel {}, KV cache {}\n", o.subject,
-                           model.architecture(), quantization_name(file), p.options.n_ctx,
-                           p.options.n_parallel, runner::kv_types_name(o.load.kv_types))
-            << memory::plan_lines(with_kv(p.plan, memory), p.options, is_loaded ? &measured : nullptr)
-            << (is_loaded && !is_loaded_so
-                    ? "It is loaded with other settings: quipu ps -v shows what it takes.\n"
-                    : "")
-            << memory::verdict(p.plan, p.options, p.free) << memory::alternatives_table(others);
+  const Json machine = here.as_json.is_null() ? runner::machine_json(here.machine) : here.as_json;
+  Json row = plan_row(o.subject, p, machine, others, here.running);
+  row["texts"] = plan_texts(p, std::string(model.architecture()), quantization_name(file));
+  row["texts"]["note"] = note;
+  tell_of_note(note);
+  print(std::move(row), o.json, o.budget.has_value());
   return {};
 }
 
@@ -123,9 +151,9 @@ int plan_command(std::span<const std::string> args) {
   app.add_option("--num-ctx", o.load.n_ctx,
                  "tokens of one sequence; default: the model's own, as far as memory allows")
       ->check(between(1, kMostContext));
-  app.add_option("--parallel", o.load.n_parallel, "sequences at once")
-      ->check(between(1, 256))
-      ->capture_default_str();
+  const CLI::Option* parallel = app.add_option("--parallel", o.load.n_parallel, "sequences at once")
+                                    ->check(between(1, 256))
+                                    ->capture_default_str();
   app.add_option("--kv-cache-type", o.kv,
                  "f16, bf16, q8_0, q4_0, f32 or K:V; default: the model's own, else " +
                      runner::kv_types_name(o.load.kv_types));
@@ -135,6 +163,9 @@ int plan_command(std::span<const std::string> args) {
   app.add_option("--admitted", o.admitted)->group("");
   app.add_option("--projector", o.load.projectors)->group("");
   if (!parse(app, args, &code)) return code;
+  o.says_parallel = parallel->count() > 0;
+  o.says_threads =
+      std::ranges::any_of(args, [](const std::string& arg) { return arg.starts_with("--threads"); });
   return finish([&] { return run(o); });
 }
 

@@ -20,7 +20,11 @@ using Json = nlohmann::ordered_json;
 Json plan_row(const std::string& model, const runner::Planned& p, const Json& machine,
               const std::vector<memory::Alternative>& alternatives, const Json& running_memory = nullptr);
 
-// What a memory object has measured.
-memory::MeasuredBytes measured_bytes(const Json& memory_object);
+// What people read of a plan and what its object does not say: how each number comes about, how the cache
+// grows, and whether it fits. The member "texts" between `quipu plan` and a server.
+Json plan_texts(const runner::Planned& p, const std::string& architecture, const std::string& quantization);
+
+// What `quipu plan` prints of an object with its texts; what they do not say is left out.
+std::string plan_text(const Json& row);
 
 }  // namespace quipu::workbench

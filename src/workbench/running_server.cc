@@ -21,16 +21,42 @@ bool is_here(const http::Endpoint& e) {
 
 bool server_is_here() { return is_here(http::host_setting_from_environment().endpoint); }
 
-Result<http::Response> get_from_server(const std::string& path, std::chrono::milliseconds patience) {
+namespace {
+
+Result<http::Response> send(http::Request request, std::chrono::milliseconds patience) {
   http::HostSetting where = http::host_setting_from_environment();
   if (!where.endpoint.is_unix() && where.endpoint.host.empty()) where.endpoint.host = "127.0.0.1";
   http::ClientOptions options;
   options.connect_timeout = std::chrono::milliseconds(is_here(where.endpoint) ? 500 : 2'000);
   options.silence_timeout = patience;
-  http::Request request{.method = "GET", .target = where.path_prefix + path};
+  request.target = where.path_prefix + request.target;
   if (const auto key = environment("QUIPU_API_KEY"))
     request.headers.add("Authorization", "Bearer " + key->value);
   return http::Client(where.endpoint, options).send(request);
+}
+
+}  // namespace
+
+Result<http::Response> get_from_server(const std::string& path, std::chrono::milliseconds patience) {
+  return send({.method = "GET", .target = path}, patience);
+}
+
+Result<http::Response> post_to_server(const std::string& path, const Json& body,
+                                      std::chrono::milliseconds patience) {
+  // A name of the command line need not be UTF-8.
+  return send(
+      {.method = "POST", .target = path, .body = body.dump(-1, ' ', false, Json::error_handler_t::replace)},
+      patience);
+}
+
+bool server_has(const std::string& model) {
+  const auto answer = post_to_server("/api/show", {{"model", model}}, std::chrono::seconds(3));
+  return answer && answer->status == 200;
+}
+
+std::string server_name() {
+  const http::HostSetting where = http::host_setting_from_environment();
+  return where.endpoint.to_string();
 }
 
 std::optional<Json> ask_server(const std::string& path, std::chrono::milliseconds patience) {

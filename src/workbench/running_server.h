@@ -21,6 +21,15 @@ bool server_is_here();
 // What the server that QUIPU_HOST names answers to a GET, wherever it is.
 Result<http::Response> get_from_server(const std::string& path, std::chrono::milliseconds patience);
 
+// The same for a POST.
+Result<http::Response> post_to_server(const std::string& path, const Json& body,
+                                      std::chrono::milliseconds patience);
+
+// Whether the server that QUIPU_HOST names, wherever it is, has this model; no: none answers.
+bool server_has(const std::string& model);
+// "127.0.0.1:11434", for people.
+std::string server_name();
+
 // The object that the server which QUIPU_HOST names answers to a GET, if that is this machine's own and it
 // answers before it has been silent for so long.
 std::optional<Json> ask_server(const std::string& path,

@@ -1,7 +1,8 @@
 // /api/plan: what a model would take, from its file's header alone. Spec: quipu-extensions 6.
 //
 // The header is read by a process of its own, `quipu plan`: a file that shrinks while it is mapped ends that
-// one.
+// one. Beyond the spec: with "texts":true the answer has the texts of the table that `quipu plan` prints, and
+// "threads" is how many it is planned for.
 #include <algorithm>
 #include <chrono>
 
@@ -23,8 +24,9 @@ constexpr std::chrono::seconds kPatience{30};
 
 struct Input {
   std::string model;
-  Json options;  // null: none
-  int64_t parallel = 0;
+  Json options;                       // null: none
+  int64_t parallel = 0, threads = 0;  // 0: as set
+  bool texts = false;
 };
 
 // What a browser can say: ?model=NAME&num_ctx=N&parallel=N&kv_cache_type=T
@@ -58,19 +60,23 @@ Result<Input> read_input(const Json& body) {
   QUIPU_ASSIGN(in.parallel, f.integer("parallel", 0));
   if (in.parallel < 0 || in.parallel > 256)
     return error(Code::kInvalidArgument, "parallel must be between 1 and 256");
+  QUIPU_ASSIGN(in.threads, f.integer("threads", 0));
+  if (in.threads < 0 || in.threads > 1024)
+    return error(Code::kInvalidArgument, "threads must be between 0 and 1024");
+  QUIPU_ASSIGN(in.texts, f.flag("texts", false));
   return in;
 }
 
 doctor::PlanRequest request_of(const Config& config, const store::ModelInfo& model, const Options& options,
-                               int64_t parallel, const memory::Machine& machine) {
+                               const Input& in, const memory::Machine& machine) {
   return {.path = model.model_path,
           .projector = model.projector_paths.empty() ? "" : model.projector_paths.front(),
           .budget = machine.budget(),
           .admitted = machine.admitted,
-          .n_parallel = parallel > 0 ? parallel : config.num_parallel,
+          .n_parallel = in.parallel > 0 ? in.parallel : config.num_parallel,
           .n_ctx = options.num_ctx,
           .kv_cache_type = options.kv_cache_type.empty() ? config.kv_cache_type : options.kv_cache_type,
-          .threads = config.threads};
+          .threads = in.threads > 0 ? in.threads : config.threads};
 }
 
 }  // namespace
@@ -107,9 +113,10 @@ void plan(Service& service, const ReplyPtr& reply, Parameter) {
     beside.admitted -= std::min(beside.admitted, loaded.charge);
   }
   auto planned =
-      doctor::plan_in_child(request_of(service.config(), **model, *options, in->parallel, beside), kPatience);
+      doctor::plan_in_child(request_of(service.config(), **model, *options, *in, beside), kPatience);
   if (!planned) return reply->error(500, planned.error().message);
   Json& out = *planned;
+  if (!in->texts) out.erase("texts");
   out["model"] = in->model;
   out["machine"] = runner::machine_json(machine);
   runner::add_measured(out["memory"], measured);
