@@ -22,7 +22,7 @@ void Embedding::finish(StopReason reason, uint64_t) {
                    fmt::format("there is no memory for the KV cache of {} tokens", n_tokens()),
                    {}});
     case StopReason::kTime:
-      return fail({Code::kCancelled, "the time for this request is over", {}});
+      return fail({Code::kUnavailable, "the time for this request is over", {}});
     default:
       return fail({Code::kCancelled, "the request was cancelled", {}});
   }

@@ -114,6 +114,9 @@ TEST_F(EngineTest, ATimeLimitHoldsFromTheStart) {
   EXPECT_EQ(before.generated_tokens, 0) << "in prefill too";
   o.max_seconds = 0.02;
   EXPECT_EQ(ask(tokens(10, 1), o)->stats().reason, StopReason::kTime);
+  o.max_seconds = 60;
+  o.since = std::chrono::steady_clock::now() - std::chrono::seconds(61);
+  EXPECT_EQ(ask(tokens(10, 1), o)->stats().reason, StopReason::kTime) << "before it came to the engine";
   for (const double never : {0.0, -1.0, 1e300, std::numeric_limits<double>::quiet_NaN()}) {
     o = greedy(2);
     o.max_seconds = never;

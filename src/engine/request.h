@@ -2,6 +2,7 @@
 // the answer goes.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -25,10 +26,11 @@ const char* done_reason(StopReason r);  // "stop" or "length": the coarse vocabu
 
 // What holds for every kind of request. These belong to the sequence, not to the loaded model.
 struct RunLimits {
-  int64_t n_ctx = 0;                // 0: the engine's
-  std::optional<KvTypes> kv_types;  // absent: the engine's
-  double max_seconds = 0;           // 0: none
-  int n_threads = 0;                // 0: all of the engine's
+  int64_t n_ctx = 0;                                           // 0: the engine's
+  std::optional<KvTypes> kv_types;                             // absent: the engine's
+  double max_seconds = 0;                                      // 0: none
+  std::optional<std::chrono::steady_clock::time_point> since;  // these count from then; absent: from submit()
+  int n_threads = 0;                                           // 0: all of the engine's
 };
 
 struct GenerateOptions : RunLimits {

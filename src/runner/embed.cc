@@ -74,6 +74,8 @@ class Job : public std::enable_shared_from_this<Job> {
       EmbedRequest request;
       request.tokens = std::move(inputs_.tokens[next_]);
       request.limits.n_ctx = inputs_.n_ctx;
+      request.limits.max_seconds = inputs_.max_seconds;
+      request.limits.since = inputs_.since;
       request.on_done = [job = shared_from_this(), at = next_](Result<std::vector<float>> r) {
         job->done(at, std::move(r));
       };
@@ -190,6 +192,11 @@ Result<EmbedInputs> read_embed_inputs(const LoadedModel& model, const Json& body
   QUIPU_ASSIGN(in.dimensions, integer_field(body, "dimensions", 0, 0, INT64_MAX));
   QUIPU_ASSIGN(const int64_t asked, integer_field(body, "num_ctx", 0, 0, INT64_MAX));
   in.n_ctx = std::min(asked > 0 ? asked : model.engine().options().n_ctx, model.model().n_ctx_train());
+  if (const Json& seconds = field(body, "max_seconds"); !seconds.is_null()) {
+    if (!seconds.is_number() || seconds.get<double>() < 0)
+      return error(Code::kInvalidArgument, "\"max_seconds\" must be a number that is not negative");
+    in.max_seconds = seconds.get<double>();
+  }
   const auto n_embd = static_cast<uint64_t>(model.model().n_embd());
   if (texts.size() > std::max<uint64_t>(kMaxNumbers / n_embd, 1))
     return error(Code::kInvalidArgument, "{} inputs are too many for one request; {} are possible",

@@ -3,7 +3,9 @@
 // Threads: any.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,6 +20,8 @@ namespace quipu::runner {
 struct EmbedInputs {
   std::vector<std::vector<Token>> tokens;  // of each input, as the model gets them
   int64_t n_ctx = 0;
+  double max_seconds = 0;  // as in RunLimits, with since
+  std::optional<std::chrono::steady_clock::time_point> since;
   int64_t dimensions = 0;  // 0: all
   bool normalise = true;
 };

@@ -179,6 +179,7 @@ Result<Json> Service::generate(const Json& body, const Call& call) {
   const int64_t n_vocab = model_.model().n_vocab(), trained = model_.model().n_ctx_train();
   QUIPU_ASSIGN(GenerateCall asked, read_generate(body, n_vocab, unknown_options_));
   GenerateOptions& options = asked.options;
+  options.since = call.received;
   if (options.n_ctx > std::max(trained, model_.engine().options().n_ctx))
     return error(Code::kInvalidArgument, "num_ctx {} is more than the {} tokens this model was trained for",
                  options.n_ctx, trained);
@@ -198,6 +199,7 @@ Result<Json> Service::generate(const Json& body, const Call& call) {
 
 Result<Json> Service::embed(const Json& body, const Call& call) {
   QUIPU_ASSIGN(EmbedInputs inputs, read_embed_inputs(model_, body, call.patience));
+  inputs.since = call.received;
   size_t longest = 0;
   for (const auto& tokens : inputs.tokens) longest = std::max(longest, tokens.size());
   if (const auto room = model_.check_room({}, static_cast<int64_t>(longest)); !room)

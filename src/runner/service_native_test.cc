@@ -164,6 +164,12 @@ TEST_F(NativeTest, Embeds) {
   EXPECT_EQ(post("/embed", {{"input", text}, {"num_ctx", 300}})["prompt_tokens"], 300);
   EXPECT_EQ(refusal("/embed", Json({{"input", text}, {"truncate", false}}).dump()), "400 invalid_argument");
   EXPECT_EQ(refusal("/embed", R"({"input":7})"), "400 invalid_argument");
+  EXPECT_EQ(post("/embed", {{"input", {"abc", "Grüße"}}, {"max_seconds", 600}})["embeddings"],
+            both["embeddings"]);
+  EXPECT_EQ(refusal("/embed", R"({"input":"abc","max_seconds":1e-9})"), "503 unavailable");
+  for (const char* wrong : {"-1", "\"1\"", "[]"})
+    EXPECT_EQ(refusal("/embed", std::string(R"({"input":"abc","max_seconds":)") + wrong + "}"),
+              "400 invalid_argument");
   EXPECT_EQ(model().engine().kv_use().in_use + model().engine().kv_use().cached, 0u);
 }
 
