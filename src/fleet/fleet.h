@@ -119,7 +119,7 @@ class Lease {
   State& state_;
 };
 
-// Exactly one of run and fail is called, once.
+// Exactly one of run, fail and too_late is called, once.
 struct Job {
   ModelRef model;
   // Replaces how long the model stays loaded after its last job, from the moment this one runs: 0, negative
@@ -132,12 +132,17 @@ struct Job {
   // It has no tokens computed (a load, a prompt that is only rendered): takes no place at the runner, and
   // goes before those that wait for one.
   bool light = false;
+  // It does not wait beyond this. What is being loaded for it goes on, for whoever asks next: else a model
+  // that takes longer would never be there for anybody. It does not end a job that runs.
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
   // May wait for as long as the request lasts. Must return soon after it was cancelled. May not throw.
   std::function<void(Lease& lease)> run = {};
   // On the fleet's thread, or within submit(): must return soon. Codes: kCancelled; kUnavailable (too many
   // wait, or the fleet is stopping); else why the model could not be loaded, with its plan if it does not fit
   // (kOutOfMemory).
   std::function<void(const Failure& why)> fail = {};
+  // On the fleet's thread, when the deadline has come: must return soon.
+  std::function<void()> too_late = {};
 };
 
 // Threads: any.

@@ -144,6 +144,64 @@ TEST_F(Queue, CancellingOneThatWaitsForAPlace) {
   EXPECT_TRUE(third->well());
 }
 
+// A job with a deadline: what it came to.
+struct Hurry {
+  test::Event ran, failed, too_late;
+  Job job(const ModelRef& model, std::chrono::nanoseconds wait) {
+    Job out;
+    out.model = model;
+    out.deadline = std::chrono::steady_clock::now() + wait;
+    out.run = [this](Lease&) { ran.set(); };
+    out.fail = [this](const Failure&) { failed.set(); };
+    out.too_late = [this] { too_late.set(); };
+    return out;
+  }
+};
+
+TEST_F(Queue, NobodyWaitsBeyondHisDeadline) {
+  options_.n_parallel = 1;
+  options_.max_queue = 1;
+  const ModelRef m = model("m");
+  const OutcomePtr running = hold(m, "go");
+  ASSERT_TRUE(running->wait_running());
+  Hurry late, in_time;
+  const uint64_t ticket = fleet().submit(late.job(m, std::chrono::milliseconds(20)));
+  ASSERT_TRUE(late.too_late.wait());
+  EXPECT_EQ(fleet().n_waiting(), 0u);
+  fleet().cancel(ticket);  // nothing is there to be cancelled
+  fleet().submit(in_time.job(m, std::chrono::hours(1)));
+  EXPECT_EQ(fleet().n_waiting(), 1u) << "the place in the queue is free again";
+  touch("go");
+  EXPECT_TRUE(in_time.ran.wait());
+  EXPECT_TRUE(running->well());
+  EXPECT_TRUE(submit(m)->well());
+  for (Hurry* job : {&late, &in_time}) EXPECT_FALSE(job->failed.happened());
+  EXPECT_FALSE(late.ran.happened());
+  EXPECT_FALSE(in_time.too_late.happened());
+}
+
+TEST_F(Queue, ALoadGoesOnThoughItIsTooLate) {
+  const ModelRef m = model("m", {{"wait_for", path("go")}});
+  Hurry late;
+  fleet().submit(late.job(m, std::chrono::milliseconds(20)));
+  ASSERT_TRUE(late.too_late.wait());
+  touch("go");
+  EXPECT_TRUE(wait_event("loaded m"));
+  const OutcomePtr next = submit(m);
+  EXPECT_TRUE(next->well());
+  EXPECT_EQ(next->load_ns(), 0);
+}
+
+TEST_F(Queue, ALoadThatNobodyWaitsForEndsWithTheFleet) {
+  const ModelRef m = model("m", {{"wait_for", path("never")}});
+  Hurry late, never;
+  fleet().submit(late.job(m, std::chrono::milliseconds(20)));
+  ASSERT_TRUE(late.too_late.wait());
+  fleet().submit(never.job(model("n"), std::chrono::hours(1)));
+  fleet().stop(std::chrono::hours(1));
+  EXPECT_TRUE(never.failed.happened());
+}
+
 // Before it has called its runner.
 TEST_F(Queue, ALeaseKnowsThatItIsCancelled) {
   test::Event running, over;

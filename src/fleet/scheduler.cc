@@ -64,7 +64,13 @@ void Scheduler::submit(uint64_t ticket, Job job, Clock::time_point submitted) {
   if (job.keep_alive) job.keep_alive = bounded(*job.keep_alive);
   newest_ticket_ = std::max(newest_ticket_, ticket);
   const Key key = key_of(job.model);
-  groups_[key].push_back({.ticket = ticket, .job = std::move(job), .submitted = submitted});
+  Waiting& waiting =
+      groups_[key].emplace_back(Waiting{.ticket = ticket, .job = std::move(job), .submitted = submitted});
+  if (waiting.job.deadline != Clock::time_point::max()) {
+    waiting.deadline.emplace(io_, waiting.job.deadline).async_wait([this, ticket](error_code ec) {
+      if (!ec) wait_no_longer(ticket);
+    });
+  }
   ++n_waiting_;
   pump();
   // Only now is it known whether it has to wait.
@@ -139,15 +145,31 @@ void Scheduler::finish(uint64_t ticket) {
 
 void Scheduler::cancel(uint64_t ticket) {
   if (const auto it = running_.find(ticket); it != running_.end()) return it->second.lease->client.cancel();
+  auto job = take_waiting(ticket);
+  if (!job) return;
+  pump();
+  fail(*job, Error{Code::kCancelled, "request canceled", {}});
+}
+
+// Nothing: it does not wait (any more).
+std::optional<Job> Scheduler::take_waiting(uint64_t ticket) {
   for (auto& [key, waiting] : groups_) {
     const auto it = std::ranges::find(waiting, ticket, &Waiting::ticket);
     if (it == waiting.end()) continue;
     Job job = std::move(it->job);
     waiting.erase(it);
     --n_waiting_;
-    pump();
-    return fail(job, Error{Code::kCancelled, "request canceled", {}});
+    return job;
   }
+  return std::nullopt;
+}
+
+void Scheduler::wait_no_longer(uint64_t ticket) {
+  auto job = take_waiting(ticket);
+  if (!job) return;
+  if (load_ && load_->entry && load_->key == key_of(job->model)) load_->goes_on = true;
+  pump();
+  if (job->too_late) guarded("a job's too_late", [&] { job->too_late(); });
 }
 
 void Scheduler::fail_group(const Key& key, const Failure& why) {

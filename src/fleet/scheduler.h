@@ -71,6 +71,7 @@ class Scheduler {
     Job job;
     Clock::time_point submitted;
     int64_t load_ns = 0;
+    std::optional<boost::asio::steady_timer> deadline = {};
   };
   using Group = std::deque<Waiting>;
 
@@ -120,6 +121,7 @@ class Scheduler {
     uint64_t missing = 0;  // bytes, then
     bool trimmed = false;  // others were asked for what they have cached, which comes before unloading them
     Trims trims = {};
+    bool goes_on = false;  // though nobody waits for it
   };
 
   // The runner for whose cache others make room now.
@@ -137,6 +139,8 @@ class Scheduler {
   void start_jobs(Entry& entry);
   void start_job(Entry& entry, Waiting waiting);
   void finish(uint64_t ticket);
+  std::optional<Job> take_waiting(uint64_t ticket);
+  void wait_no_longer(uint64_t ticket);
   size_t n_queued() const;
   void fail_group(const Key& key, const Failure& why);
   void fail(Job& job, const Failure& why);

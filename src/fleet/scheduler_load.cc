@@ -28,6 +28,7 @@ void Scheduler::drive_load() {
   while (load_ || pick_load()) {
     const auto group = groups_.find(load_->key);
     if (group == groups_.end() || group->second.empty()) {  // nobody waits for it any more
+      if (load_->entry && load_->goes_on && !stopping_) return;
       if (load_->entry) unload(*load_->entry);
       end_load();
       continue;
