@@ -1,4 +1,5 @@
 """How long an answer may get that would go on for ever, and what of a conversation is still known at its next turn."""
+import json
 import os
 import re
 import subprocess
@@ -101,6 +102,54 @@ class Times(ServerTest):
     def test_a_shorter_one_of_the_request(self):
         server = self.start("1h")
         self.assert_cut(self.ask(server, max_seconds=0.5))
+
+    def test_the_wait_for_a_place_counts(self):
+        server = self.server(OLLAMA_NUM_PARALLEL="1")
+        server.create("babbler", babbler(self.folder))
+        with server.connect() as first:
+            # Takes the one place until it is hung up on.
+            body = json.dumps({**self.LONG, "stream": True})
+            first.sendall(f"POST /api/generate HTTP/1.1\r\nHost: {server.host}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+            self.assertIn(b"200", first.recv(4096))
+            own = {**self.LONG["options"], "num_predict": 5, "max_seconds": 0.3}
+            generate = {"model": "babbler", "prompt": "abc", "raw": True, "options": own}
+            chat = {"model": "babbler", "messages": [{"role": "user", "content": "abc"}], "options": own}
+            for path, asked, said in (("/api/generate", generate, {"response": ""}),
+                                      ("/api/chat", chat, {"message": {"role": "assistant", "content": ""}})):
+                for stream in (False, True):
+                    answer = server.post(path, {**asked, "stream": stream})
+                    self.assertEqual(answer.status, 200, answer.body)
+                    lines = answer.lines()
+                    self.assertEqual(len(lines), 1, lines)
+                    last = lines[0]
+                    self.assertEqual((last["done"], last["done_reason"], last["quipu"]["stop"]), (True, "length", "time"))
+                    self.assertEqual({key: last[key] for key in said}, said)
+                    self.assertNotIn("eval_count", last)
+                    self.assertGreaterEqual(last["total_duration"], 300_000_000)
+            for path, asked in (("/api/embed", {"input": "abc"}), ("/api/embeddings", {"prompt": "abc"})):
+                answer = server.post(path, {"model": "babbler", **asked, "options": {"max_seconds": 0.3}})
+                self.assertEqual((answer.status, answer.json()), (503, {"error": "the time for this request is over"}))
+            # What has no tokens computed does not wait, and they all have given their places back.
+            self.assertEqual(server.post("/api/generate", {"model": "babbler", "options": own}).json()["done_reason"], "load")
+            self.assertEqual(server.request("GET", "/api/ps").json()["models"][0]["name"], "babbler:latest")
+            self.assertEqual(len(server.runners()), 1)
+        # Who gets a place in time has what is left of it.
+        last = self.ask(server, num_predict=5, max_seconds=3600)
+        self.assertEqual((last["quipu"]["stop"], last["eval_count"]), ("length", 5))
+
+    def test_the_load_counts_and_goes_on(self):
+        server = self.server(QUIPU_REQUEST_TIMEOUT="1ms")
+        server.create("babbler", babbler(self.folder))
+        last = self.ask(server, num_predict=5)
+        self.assertEqual((last["done_reason"], last["quipu"]["stop"], last["response"]), ("length", "time", ""))
+        wait_for(lambda: "loaded babbler" in server.log_text())
+        self.assertEqual(len(server.runners()), 1)
+
+    def test_without_a_server(self):
+        done = subprocess.run([program(), "run", babbler(self.folder), "--raw", "--num-predict", "5", "--max-seconds", "0.001", "abc"],
+                              env={**os.environ, "HOME": str(self.folder)}, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        self.assertEqual(done.stdout.decode().strip(), "")
+        self.assertEqual(done.stderr.decode(), "The time limit of 0.001 s is reached: the answer ends here.\n")
 
 
 class Kept(ServerTest):

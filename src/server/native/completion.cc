@@ -100,22 +100,23 @@ void run(Service& service, const ReplyPtr& reply, Answer::Form form, const Commo
          const Options& options, Json body) {
   auto answer = std::make_shared<Answer>(reply, form, c.model, c.stream);
   answer->count_in(service.metrics().model(service.shown_name(*model)));
-  run_job(service, reply, model, c.keep_alive, options, c.render_only,
-          [reply, answer, body = std::move(body), render_only = c.render_only,
-           stream = c.stream](fleet::Lease& lease) {
-            const int64_t load_ns = reply->elapsed_ns();
-            if (render_only) {
-              const auto rendered = lease.runner().render(body);
-              if (!rendered) return answer_failure(*reply, rendered.error());
-              return answer->rendered(rendered->value("prompt", ""));
-            }
-            const auto last =
-                lease.runner().generate(body, [&](const Json& line) { return answer->take(line); });
-            // Ollama renders the prompt before its answer begins; what fails later is in the stream.
-            if (!last)
-              return answer_failure(*reply, last.error(), stream && last.error().code != Code::kCorrupt);
-            answer->done(*last, load_ns);
-          });
+  run_job(
+      service, reply, model, c.keep_alive, options, c.render_only,
+      [reply, answer, options, body = std::move(body), render_only = c.render_only,
+       stream = c.stream](fleet::Lease& lease) mutable {
+        const int64_t load_ns = reply->elapsed_ns();
+        set_time_left(body["options"], options, *reply);
+        if (render_only) {
+          const auto rendered = lease.runner().render(body);
+          if (!rendered) return answer_failure(*reply, rendered.error());
+          return answer->rendered(rendered->value("prompt", ""));
+        }
+        const auto last = lease.runner().generate(body, [&](const Json& line) { return answer->take(line); });
+        // Ollama renders the prompt before its answer begins; what fails later is in the stream.
+        if (!last) return answer_failure(*reply, last.error(), stream && last.error().code != Code::kCorrupt);
+        answer->done(*last, load_ns);
+      },
+      [answer] { answer->done({{"reason", "length"}, {"stop", "time"}}, 0); });
 }
 
 void load_only(Service& service, const ReplyPtr& reply, Answer::Form form, const Common& c, const Info& model,

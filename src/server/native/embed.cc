@@ -72,9 +72,10 @@ void embed(Service& service, const ReplyPtr& reply, Parameter) {
   if (in->dimensions > 0) request["dimensions"] = in->dimensions;
   run_job(
       service, reply, *model, in->keep_alive, *options, in->texts.empty(),
-      [reply, name = in->model, request = std::move(request),
-       count = service.metrics().model(service.shown_name(**model))](fleet::Lease& lease) {
+      [reply, name = in->model, options = *options, request = std::move(request),
+       count = service.metrics().model(service.shown_name(**model))](fleet::Lease& lease) mutable {
         const int64_t load_ns = reply->elapsed_ns();
+        set_time_left(request, options, *reply);
         Json out = {{"model", name}, {"embeddings", Json::array()}};
         if (request["input"].empty()) return reply->json(200, out);
         auto result = lease.runner().embed(request);
@@ -115,8 +116,10 @@ void embeddings(Service& service, const ReplyPtr& reply, Parameter) {
 
   Json request = embed_body(Json::array({in->prompt}), true, false, *options);
   run_job(service, reply, *model, in->keep_alive, *options, in->prompt.empty(),
-          [reply, empty = in->prompt.empty(), request = std::move(request)](fleet::Lease& lease) {
+          [reply, empty = in->prompt.empty(), options = *options,
+           request = std::move(request)](fleet::Lease& lease) mutable {
             if (empty) return reply->json(200, {{"embedding", Json::array()}});
+            set_time_left(request, options, *reply);
             auto result = lease.runner().embed(request);
             if (!result) return answer_failure(*reply, result.error());
             reply->json(200, {{"embedding", std::move((*result)["embeddings"][0])}});

@@ -1,5 +1,6 @@
 #include "server/native/prepare.h"
 
+#include "base/deadline.h"
 #include "modelfile/parameters.h"
 #include "runner/kv_types.h"
 #include "server/native/answer.h"
@@ -72,6 +73,7 @@ Checked<Options> merge_options(Service& service, const store::ModelInfo& model, 
     const double own = out.values.value("max_seconds", 0.0);
     out.values["max_seconds"] = own > 0 ? std::min(own, seconds) : seconds;
   }
+  out.max_seconds = out.values.value("max_seconds", 0.0);
   return out;
 }
 
@@ -116,7 +118,8 @@ fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model)
 }
 
 void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAlive keep_alive,
-             const Options& options, bool light, std::function<void(fleet::Lease& lease)> work) {
+             const Options& options, bool light, std::function<void(fleet::Lease& lease)> work,
+             std::function<void()> too_late) {
   // Never without a part that belongs to it.
   if (!model->adapter_paths.empty())
     return reply->error(501, fmt::format("{} has an adapter (LoRA), and adapters are not supported yet",
@@ -131,6 +134,12 @@ void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAli
   job.num_ctx = options.num_ctx;
   job.kv_cache_type = options.kv_cache_type;
   job.light = light;
+  if (!light) job.deadline = deadline_after(reply->received(), options.max_seconds);
+  job.too_late = [reply, too_late = std::move(too_late)] {
+    reply->note("waited");
+    if (too_late) return too_late();
+    reply->error(503, "the time for this request is over");
+  };
   job.run = [reply, work = std::move(work)](fleet::Lease& lease) {
     if (lease.waited_ns() > 100'000'000) reply->note("waited");
     work(lease);
@@ -143,6 +152,12 @@ void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAli
   const uint64_t ticket = service.fleet().submit(std::move(job));
   // The fleet outlives all exchanges: the server stops taking them first.
   reply->exchange()->on_gone([&fleet = service.fleet(), ticket] { fleet.cancel(ticket); });
+}
+
+void set_time_left(Json& runner_options, const Options& options, const Reply& reply) {
+  if (!(options.max_seconds > 0)) return;
+  const double left = options.max_seconds - static_cast<double>(reply.elapsed_ns()) / 1e9;
+  runner_options["max_seconds"] = std::max(left, 1e-9);  // 0 would be no limit
 }
 
 }  // namespace quipu::server::native

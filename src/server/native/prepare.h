@@ -47,6 +47,7 @@ struct Options {
   Json values = Json::object();  // by public name; what the runner gets
   int64_t num_ctx = 0;           // 0: the runner's own
   std::string kv_cache_type;     // empty: the runner's own
+  double max_seconds = 0;        // from the request's arrival; 0: no limit
 };
 // The model's options under the request's. Wrong types are a 500, as in Ollama; unknown names are logged.
 Checked<Options> merge_options(Service& service, const store::ModelInfo& model, const Json* request_options);
@@ -54,9 +55,14 @@ Checked<Options> merge_options(Service& service, const store::ModelInfo& model, 
 fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model);
 
 // Runs `work` at the model's runner; every failure becomes the reply's answer. The request ends when its
-// client hangs up. Light: fleet::Job::light.
+// client hangs up. Light: fleet::Job::light. The others wait no longer than the options' max_seconds; then
+// too_late answers, or where there is none a 503.
 void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAlive keep_alive,
-             const Options& options, bool light, std::function<void(fleet::Lease& lease)> work);
+             const Options& options, bool light, std::function<void(fleet::Lease& lease)> work,
+             std::function<void()> too_late = {});
+
+// What is left of the options' max_seconds now, for a runner, which counts from when it is asked.
+void set_time_left(Json& runner_options, const Options& options, const Reply& reply);
 
 // A failure of the fleet or of a runner: whole answer, or the last line of a stream.
 // in_stream: Ollama's stream would have been open already, which the type of a whole answer tells.
