@@ -241,6 +241,9 @@ class Budget(ServerTest):
         # Streams that wait or pause keep their connections, and go on with the same words.
         self.assertEqual(said(four_clients(server, "smol", num_ctx=512, stream=True)), said(expected))
         self.assertEqual(len(server.runners()), 1)
+        # Nobody asks before it is unloaded, and what it counted is there all the same.
+        server.post("/api/generate", {"model": "smol", "keep_alive": 0})
+        wait_for(lambda: not server.runners())
         paused = re.search(r'quipu_preemptions_total\{model="smol:latest"\} (\d+)', server.request("GET", "/metrics").body.decode())
         self.assertGreater(int(paused[1]), 0)
 

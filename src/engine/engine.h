@@ -56,6 +56,8 @@ struct EngineOptions {
   // come when others are done; until kv_back is true nothing starts. False, or absent: they cannot.
   std::function<bool(uint64_t bytes)> kv_give_way{};
   std::function<bool()> kv_back{};  // there with kv_give_way
+  // A sequence paused for want of memory. Absent: counted in counters() alone.
+  std::function<void()> on_preemption{};
 };
 
 class Engine {

@@ -16,12 +16,13 @@ class EngineMemory : public EngineTest {
       const uint64_t used = ledger_.bytes(memory::Category::kKv);
       return limit - std::min(limit, used);
     };
+    o.on_preemption = [this] { ++heard_; };
     start(std::move(o));
   }
   uint64_t engine_block_bytes() const { return model_->kv_block_bytes({}); }
   uint64_t blocks(uint64_t bytes) const { return bytes / engine_block_bytes(); }
 
-  std::atomic<uint64_t> limit_{1000};
+  std::atomic<uint64_t> limit_{1000}, heard_{0};
 };
 
 TEST_F(EngineMemory, IsCommittedWithUseAndGivenBack) {
@@ -156,6 +157,7 @@ TEST_F(EngineMemory, CountsWhatHappens) {
   release();
   for (auto& a : answers) EXPECT_EQ(a->stats().generated_tokens, 200);
   EXPECT_GT(engine_->counters().preemptions, 0u);
+  EXPECT_EQ(engine_->counters().preemptions, heard_);
   EXPECT_GT(engine_->counters().evicted_blocks, 0u);
   for (int i = 0; i < 1000 && engine_->counters().running != 0; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));

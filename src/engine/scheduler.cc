@@ -107,6 +107,7 @@ void Scheduler::pause(Sequence& s) {
   Owned owned = remove(s);
   leave(s);
   ++n_preemptions_;
+  if (options_.on_preemption) options_.on_preemption();
   wait_for_memory(std::move(owned));
 }
 

@@ -17,8 +17,8 @@
 // A request to /generate says what to do: "say": [words…] is the answer; "hold": file, it ends when that
 // exists; "crash": signal, "exit": status; "refuse": {…}; "error": {…} a line; "cut": true ends the
 // connection; "raw": text is sent as it is; "kv": bytes of cache, "held" of the last line says whether it got
-// them, and they are cached when it is over. The last line has its pid, and how many requests it had at once
-// at most.
+// them, and they are cached when it is over; "preempt": n, so many sequences pause. The last line has its
+// pid, and how many requests it had at once at most.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
@@ -234,6 +234,7 @@ class FakeRunner {
     const uint64_t kv = body.value("kv", uint64_t{0});
     const bool held = kv > 0 && take_kv(kv);
     if (kv > 0) append(script_.value("log", ""), held ? "held\n" : "denied\n");
+    for (int n = body.value("preempt", 0); n > 0; --n) budget_->count_preemption();
     if (body.contains("raw")) e.push(body["raw"].get<std::string>());
     while (body.contains("hold") && !fs::exists(body["hold"].get<std::string>()) && !e.gone() && !ending_)
       pause_a_little();

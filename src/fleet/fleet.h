@@ -54,15 +54,16 @@ struct Loaded {
   pid_t pid = -1;
   Json info = nullptr;    // the runner's /info; null: not known yet
   Json memory = nullptr;  // the memory object; null: not known yet
-  Json engine = nullptr;  // what its engine counts, of list_measured(): "preemptions" and others
+  Json engine = nullptr;  // what its engine counts, of list_measured(): "running", "waiting" and others
   uint64_t bytes =
       0;  // what the runner holds: measured, planned, or the size of its files, as far as is known
-  uint64_t charge = 0;  // of the budget: memory::charge
-  int64_t n_ctx = 0;    // of one sequence, as the last job asked for it; 0: not known yet
+  uint64_t charge = 0;       // of the budget: memory::charge
+  uint64_t preemptions = 0;  // so far, up to its end: sequences that paused for want of memory
+  int64_t n_ctx = 0;         // of one sequence, as the last job asked for it; 0: not known yet
   // When it is unloaded if nothing more comes; nothing: never. In the past, with jobs running: as soon as
   // they end.
   std::optional<std::chrono::system_clock::time_point> expires_at;
-  size_t running = 0, waiting = 0;  // jobs
+  size_t running = 0, waiting = 0;  // jobs: at the runner, in the fleet's queue
 };
 
 // For logs and metrics. The fleet itself logs none of these.

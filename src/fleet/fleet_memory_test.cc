@@ -1,5 +1,8 @@
 // Models under one budget: loads that are admitted by what they are charged, caches that grow while others
 // give way.
+#include <atomic>
+#include <csignal>
+
 #include "fleet/fleet_fixture.h"
 #include "fleet/memory_facts.h"
 
@@ -49,6 +52,26 @@ TEST_F(FleetMemory, LoadsAreCharged) {
   fleet().expire(path("a"));
   ASSERT_TRUE(wait_event("unloaded a"));
   EXPECT_EQ(admitted(), 350u);
+}
+
+// Nobody has to look before it ends.
+TEST_F(FleetMemory, PreemptionsAreKnownAfterTheEnd) {
+  std::atomic<uint64_t> unloaded = 0, crashed = 0;
+  options_.on_event = [&, record = options_.on_event](const FleetEvent& e) {
+    if (e.kind == FleetEvent::Kind::kUnloaded) unloaded += e.loaded.preemptions;
+    if (e.kind == FleetEvent::Kind::kCrashed) crashed += e.loaded.preemptions;
+    record(e);
+  };
+  const ModelRef a = charged("a", 400, 100);
+  ASSERT_TRUE(submit(a, {{"preempt", 3}})->well());
+  EXPECT_EQ(shown("a")->preemptions, 3u);
+  fleet().expire(path("a"));
+  ASSERT_TRUE(wait_event("unloaded a"));
+  EXPECT_EQ(unloaded, 3u);
+  submit(a, {{"preempt", 2}, {"crash", SIGKILL}})->wait();
+  ASSERT_TRUE(wait_event("crashed a"));
+  EXPECT_EQ(crashed, 2u) << "another runner in the same place";
+  EXPECT_EQ(unloaded, 3u);
 }
 
 TEST_F(FleetMemory, ALoadEvictsIdleModelsButNoMoreThanItNeeds) {

@@ -84,6 +84,7 @@ class Scheduler {
     Loaded::State state = Loaded::State::kLoading;
     std::shared_ptr<Runner> runner;
     std::optional<size_t> slot;  // in the budget
+    uint64_t preemptions = 0;    // what was noted there when it ended
     std::chrono::nanoseconds keep_alive{};
     int64_t num_ctx = 0;              // the last job's; 0: the runner's
     size_t running = 0, n_light = 0;  // jobs; the light ones among them

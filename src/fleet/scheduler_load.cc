@@ -179,7 +179,10 @@ void Scheduler::on_gone(const EntryPtr& entry, std::optional<Failure> failure) {
   std::erase(entries_, entry);
   const State was = std::exchange(entry->state, State::kStopping);
   entry->idle_timer.cancel();
-  if (entry->slot) budget_->clear_slot(*std::exchange(entry->slot, std::nullopt));
+  if (entry->slot) {
+    entry->preemptions = slot_of(*entry)->preemptions;
+    budget_->clear_slot(*std::exchange(entry->slot, std::nullopt));
+  }
   if (ask_ && ask_->who == entry) ask_.reset();
   if (load_ && load_->entry != entry) load_->refused = false;  // there is more room than there was
   const std::string why = failure ? failure->message : "the runner ended";
@@ -279,7 +282,11 @@ Loaded Scheduler::describe(const Entry& entry) const {
     out.memory = link->memory;
   }
   out.bytes = held_bytes(entry.model, out.memory);
-  if (const memory::BudgetSlot* slot = slot_of(entry)) out.charge = slot->charge();
+  out.preemptions = entry.preemptions;
+  if (const memory::BudgetSlot* slot = slot_of(entry)) {
+    out.charge = slot->charge();
+    out.preemptions = slot->preemptions;
+  }
   out.n_ctx = entry.num_ctx > 0 ? entry.num_ctx : number_at(out.info, {"num_ctx"});
   out.expires_at = expiry_of(entry);
   out.running = entry.running;

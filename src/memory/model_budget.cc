@@ -119,4 +119,6 @@ bool ModelBudget::come_back() {
   return false;
 }
 
+void ModelBudget::count_preemption() { ++slot_.preemptions; }
+
 }  // namespace quipu::memory

@@ -48,6 +48,8 @@ class ModelBudget {
   bool give_way(uint64_t kv);
   bool come_back();  // false: what it was promised is not free
 
+  void count_preemption();  // a sequence paused for want of memory
+
  private:
   struct Limits {
     uint64_t capacity = 0, budget = 0;

@@ -118,7 +118,8 @@ std::optional<size_t> SharedBudget::take_slot() {
 void SharedBudget::clear_slot(size_t i) {
   BudgetSlot& s = slot(i);
   s.pid = 0;
-  for (std::atomic<uint64_t>* n : {&s.fixed, &s.kv_floor, &s.kv, &s.wanted, &s.answers}) *n = 0;
+  for (std::atomic<uint64_t>* n : {&s.fixed, &s.kv_floor, &s.kv, &s.wanted, &s.answers, &s.preemptions})
+    *n = 0;
   s.waits = 0;
   s.taken = 0;
 }

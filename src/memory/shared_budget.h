@@ -37,6 +37,8 @@ struct BudgetSlot {
   std::atomic<uint64_t> wanted{0}, answers{0};
   // Nothing of it goes on: all its sequences wait for memory that other models have.
   std::atomic<uint32_t> waits{0};
+  // So far: sequences that paused for want of memory. Here they outlive a process that is killed.
+  std::atomic<uint64_t> preemptions{0};
 
   uint64_t charge() const;
   // By how much the charge would rise if the cache grew by so much.

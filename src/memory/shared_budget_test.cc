@@ -39,11 +39,13 @@ TEST(SharedBudget, SlotsAreTakenAndCleared) {
   EXPECT_FALSE(page->take_slot());
   page->slot(7).fixed = 5;
   page->slot(7).wanted = 5;
+  page->slot(7).preemptions = 5;
   EXPECT_EQ(page->admitted(), 5u);
   page->clear_slot(7);
   EXPECT_EQ(page->admitted(), 0u);
   EXPECT_EQ(page->take_slot(), 7u);
   EXPECT_EQ(page->slot(7).wanted, 0u);
+  EXPECT_EQ(page->slot(7).preemptions, 0u);
   EXPECT_EQ(page->admitted(), 0u);
 }
 

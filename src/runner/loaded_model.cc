@@ -125,6 +125,7 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
   engine.kv_ask = [budget](uint64_t bytes) { return budget->ask(bytes); };
   engine.kv_give_way = [budget](uint64_t bytes) { return budget->give_way(bytes); };
   engine.kv_back = [budget] { return budget->come_back(); };
+  engine.on_preemption = [budget] { budget->count_preemption(); };
   QUIPU_ASSIGN(m->engine_, Engine::create(*m->model_, m->tokenizer_.get(), *m->pool_, std::move(workspace),
                                           output, engine, m->ledger_));
   spdlog::info("loaded {}: {} {}, num_ctx {}, parallel {}, KV {}, {} threads, {}, planned {}", path,

@@ -45,6 +45,11 @@ void add_gauge(MetricFamily& f, double value, const Labels& labels) {
   add(f, std::move(metric), labels);
 }
 
+// 0 where it is missing.
+uint64_t count_at(const fleet::Json& engine, const char* name) {
+  return static_cast<uint64_t>(fleet::number_at(engine, {name}));
+}
+
 }  // namespace
 
 ModelMetrics::ModelMetrics()
@@ -82,23 +87,18 @@ void Metrics::count_event(const fleet::FleetEvent& e) {
   if (e.kind == Kind::kLoadFailed) m->failed_loads.Increment();
   if (e.kind == Kind::kCrashed) m->crashes.Increment();
   std::lock_guard lock(door_);
-  if (e.kind == Kind::kLoaded)
-    preemptions_[e.loaded.pid] = 0;
-  else
-    preemptions_.erase(e.loaded.pid);
+  if (e.kind == Kind::kLoaded) preemptions_[e.loaded.pid] = 0;
+  count_preemptions(e.loaded);
+  if (e.kind != Kind::kLoaded) preemptions_.erase(e.loaded.pid);
 }
 
-void Metrics::count_preemptions(const std::vector<fleet::Loaded>& loaded) {
-  std::lock_guard lock(door_);
-  for (const fleet::Loaded& l : loaded) {
-    const auto counted = preemptions_.find(l.pid);
-    const auto m = models_.find(l.model.name);
-    if (counted == preemptions_.end() || m == models_.end()) continue;  // it has ended meanwhile
-    const int64_t now = fleet::number_at(l.engine, {"preemptions"});
-    if (now <= counted->second) continue;  // 0 where it did not answer
-    m->second->preemptions.Increment(static_cast<double>(now - counted->second));
-    counted->second = now;
-  }
+void Metrics::count_preemptions(const fleet::Loaded& l) {
+  const auto counted = preemptions_.find(l.pid);
+  const auto m = models_.find(l.model.name);
+  if (counted == preemptions_.end() || m == models_.end()) return;  // it has ended meanwhile
+  if (l.preemptions <= counted->second) return;
+  m->second->preemptions.Increment(static_cast<double>(l.preemptions - counted->second));
+  counted->second = l.preemptions;
 }
 
 void Metrics::add_server(std::vector<MetricFamily>& out) {
@@ -142,12 +142,14 @@ void Metrics::add_models(std::vector<MetricFamily>& out, const std::vector<fleet
     }
   }
   MetricFamily sequences =
-      family("quipu_sequences", "Requests at a model, and those that wait for a place.", MetricType::Gauge);
-  std::map<std::string, std::pair<size_t, size_t>> jobs;
+      family("quipu_sequences", "Sequences that are computed, and those that wait for a place or for memory.",
+             MetricType::Gauge);
+  std::map<std::string, std::pair<uint64_t, uint64_t>> jobs;
   for (const fleet::Loaded& l : loaded) {
     auto& [running, waiting] = jobs[l.model.name];
-    running += l.running;
-    waiting += l.waiting;
+    // Where the engine does not say, what it was given stands for what it computes.
+    running += l.engine.is_object() ? count_at(l.engine, "running") : l.running;
+    waiting += count_at(l.engine, "waiting") + l.waiting;
   }
   for (const auto& [name, n] : jobs) {
     add_gauge(sequences, static_cast<double>(n.first), {{"model", name}, {"state", "running"}});
@@ -159,7 +161,10 @@ void Metrics::add_models(std::vector<MetricFamily>& out, const std::vector<fleet
 
 std::string Metrics::text(const std::vector<fleet::Loaded>& loaded, const memory::Machine& machine,
                           uint64_t own_bytes) {
-  count_preemptions(loaded);
+  {
+    std::lock_guard lock(door_);
+    for (const fleet::Loaded& l : loaded) count_preemptions(l);
+  }
   std::vector<MetricFamily> all;
   add_server(all);
   add_models(all, loaded);

@@ -45,15 +45,14 @@ class Metrics {
   void count_event(const fleet::FleetEvent& event);
 
   // Prometheus' text format. Several runners that are shown by one name (the model was created anew while it
-  // was loaded) are one series each: their sum. What a runner counts itself is taken over here, so what it
-  // did after the last call is lost when it ends.
+  // was loaded) are one series each: their sum.
   std::string text(const std::vector<fleet::Loaded>& loaded, const memory::Machine& machine,
                    uint64_t own_bytes);
 
   static constexpr size_t kMostModels = 64;
 
  private:
-  void count_preemptions(const std::vector<fleet::Loaded>& loaded);
+  void count_preemptions(const fleet::Loaded& loaded);  // door_ is held
   void add_server(std::vector<prometheus::MetricFamily>& out);
   void add_models(std::vector<prometheus::MetricFamily>& out, const std::vector<fleet::Loaded>& loaded);
 
@@ -62,7 +61,7 @@ class Metrics {
   std::map<std::pair<std::string, int>, prometheus::Counter> requests_;            // by route and status
   std::map<std::string, std::unique_ptr<prometheus::Histogram>> request_seconds_;  // by route
   std::map<std::string, ModelMetricsPtr> models_;
-  std::map<pid_t, int64_t> preemptions_;  // of the runners there are, as far as they are counted
+  std::map<pid_t, uint64_t> preemptions_;  // of the runners there are, as far as they are counted
   uint64_t uses_ = 0;
 };
 

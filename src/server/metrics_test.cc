@@ -23,7 +23,8 @@ fleet::Loaded loaded(const std::string& name) {
               {"kv", {{"planned", 7}, {"measured", 7}, {"ceiling", 9}, {"type", "f16:f16"}}},
               {"total", {{"planned", 107}, {"measured", 110}}},
               {"unexplained", -2}};
-  l.engine = {{"preemptions", 3}};
+  l.engine = {{"running", 3}, {"waiting", 4}};
+  l.preemptions = 3;
   return l;
 }
 
@@ -71,8 +72,8 @@ TEST(Metrics, EveryNameAndLabelOfTheInterface) {
            R"(quipu_prompt_tokens_total{model="smol:latest",cached="true"} 5)",
            R"(quipu_prompt_tokens_total{model="smol:latest",cached="false"} 6)",
            R"(quipu_generated_tokens_total{model="smol:latest"} 7)",
-           R"(quipu_sequences{model="smol:latest",state="running"} 2)",
-           R"(quipu_sequences{model="smol:latest",state="waiting"} 1)",
+           R"(quipu_sequences{model="smol:latest",state="running"} 3)",
+           R"(quipu_sequences{model="smol:latest",state="waiting"} 5)",
            R"(quipu_memory_bytes{model="smol:latest",category="weights",kind="planned"} 100)",
            R"(quipu_memory_bytes{model="smol:latest",category="weights",kind="measured"} 101)",
            R"(quipu_memory_bytes{model="smol:latest",category="unexplained",kind="measured"} -2)",
@@ -99,12 +100,12 @@ TEST(Metrics, RunnersOfOneNameAreOneSeries) {
   fleet::Loaded old = loaded("smol:latest"), now = old;
   old.pid = 7;
   now.pid = 8;
-  now.engine["preemptions"] = 2;
+  now.preemptions = 2;
   for (const auto& l : {old, now}) m.count_event({.kind = fleet::FleetEvent::Kind::kLoaded, .loaded = l});
   const std::string text = m.text({old, now}, machine(), 42);
   for (const char* line : {
-           R"(quipu_sequences{model="smol:latest",state="running"} 4)",
-           R"(quipu_sequences{model="smol:latest",state="waiting"} 2)",
+           R"(quipu_sequences{model="smol:latest",state="running"} 6)",
+           R"(quipu_sequences{model="smol:latest",state="waiting"} 10)",
            R"(quipu_memory_bytes{model="smol:latest",category="total",kind="measured"} 220)",
            R"(quipu_memory_bytes{model="smol:latest",category="unexplained",kind="measured"} -4)",
            R"(quipu_preemptions_total{model="smol:latest"} 5)",
@@ -131,17 +132,39 @@ TEST(Metrics, PreemptionsAreCountedOnceAndKept) {
   m.count_event({.kind = Kind::kLoaded, .loaded = l});
   is({l}, 3);
   is({l}, 3);
-  fleet::Loaded silent = l;
-  silent.engine = nullptr;  // it did not answer in time
-  is({silent}, 3);
+  const fleet::Loaded before = l;
+  l.preemptions = 5;  // nobody asked in between
   m.count_event({.kind = Kind::kUnloaded, .loaded = l});
-  is({}, 3);
-  is({l}, 3);  // listed before it ended
-  l.engine["preemptions"] = 1;
+  is({}, 5);
+  is({before}, 5);  // listed before it ended
+  l.preemptions = 0;
   m.count_event({.kind = Kind::kLoaded, .loaded = l});
-  is({l}, 4);
+  l.preemptions = 1;
+  is({l}, 6);
+  l.preemptions = 4;
   m.count_event({.kind = Kind::kCrashed, .loaded = l});
-  is({}, 4);
+  is({}, 9);
+}
+
+// A sequence that waits for memory has its lease, but nobody computes it.
+TEST(Metrics, SequencesAreTheEnginesAndThoseInTheQueue) {
+  Metrics m("0.1.0", "avx2");
+  fleet::Loaded l = loaded("smol:latest");
+  l.running = 4;
+  l.waiting = 2;
+  const auto is = [&](int running, int waiting) {
+    const std::string text = m.text({l}, {}, 0);
+    for (const auto& [state, n] : {std::pair("running", running), std::pair("waiting", waiting)})
+      EXPECT_TRUE(
+          has_line(text, fmt::format("quipu_sequences{{model=\"smol:latest\",state=\"{}\"}} {}", state, n)))
+          << text;
+  };
+  l.engine = {{"running", 1}, {"waiting", 3}};
+  is(1, 5);
+  l.engine = {{"running", 0}, {"waiting", 0}};
+  is(0, 2);
+  l.engine = nullptr;  // it loads, or did not answer in time
+  is(4, 2);
 }
 
 TEST(Metrics, ModelsAreForgottenWhenThereAreTooMany) {
