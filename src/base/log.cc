@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/environment.h"
+#include "base/log_format.h"
 
 namespace quipu {
 
@@ -97,6 +98,12 @@ std::unique_ptr<spdlog::formatter> json_formatter() {
 
 }  // namespace
 
+std::string bad_log_format() {
+  const auto format = environment("QUIPU_LOG_FORMAT");
+  if (!format || format->value == "json" || format->value == "text") return {};
+  return fmt::format("QUIPU_LOG_FORMAT={}: it must be text or json; text it is", format->value);
+}
+
 void init_log(bool verbose) {
   auto logger = spdlog::get("quipu");
   if (!logger) logger = spdlog::stderr_logger_mt("quipu");
@@ -107,8 +114,7 @@ void init_log(bool verbose) {
     logger->set_formatter(text_formatter());
   logger->set_level(wanted_level(verbose));
   spdlog::set_default_logger(logger);
-  if (format && format->value != "json" && format->value != "text")
-    spdlog::warn("QUIPU_LOG_FORMAT={}: it must be text or json; text it is", format->value);
+  if (const std::string warning = bad_log_format(); !warning.empty()) spdlog::warn("{}", warning);
 }
 
 }  // namespace quipu

@@ -266,9 +266,10 @@ Result<Prompt> make_prompt(const LoadedModel& model, TemplateCache& templates, c
   if (n < n_ctx) return p;
   if (request.truncate && !may_cut) return error(Code::kInvalidArgument, "{}", kNotShifted);
   if (!may_cut)
-    return error(Code::kInvalidArgument,
-                 "the prompt has {}{} tokens, but num_ctx is {}: at most {} fit; shorten it or raise num_ctx",
-                 n > most ? "more than " : "", std::min(n, most), n_ctx, n_ctx - 1);
+    return error(
+        Code::kInvalidArgument, "the prompt has {}{} tokens, but num_ctx is {}: at most {} fit; shorten it{}",
+        n > most ? "more than " : "", std::min(n, most), n_ctx, n_ctx - 1,
+        n_ctx < model.model().n_ctx_train() ? " or raise num_ctx" : ": the model was trained for no more");
   truncate(p, n_ctx, options.num_keep, tok->special().add_bos);
   return p;
 }

@@ -157,6 +157,13 @@ TEST_F(PromptTest, WithoutTruncationNothingIsDropped) {
   EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
   EXPECT_EQ(refused.error().message,
             "the prompt has 25 tokens, but num_ctx is 25: at most 24 fit; shorten it or raise num_ctx");
+  Json long_body = body;
+  long_body["messages"][2]["content"] = std::string(9000, '0');
+  EXPECT_NE(make(long_body, 8191).error().message.find("; shorten it or raise num_ctx"), std::string::npos);
+  EXPECT_TRUE(make(long_body, 8192)
+                  .error()
+                  .message.ends_with("at most 8191 fit; shorten it: the model was trained for no more"))
+      << "num_ctx cannot be raised";
   EXPECT_TRUE(make(body, 26));
   EXPECT_EQ(make(body, 6).error().message.substr(0, 34), "the prompt has 25 tokens, but num_");
   Json dropping = body;

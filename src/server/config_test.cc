@@ -91,7 +91,7 @@ TEST_F(ConfigTest, EverySettingThatMakesNoSenseIsAFinding) {
       {"QUIPU_NUM_PARALLEL", "9999", Status::kWarn},    {"OLLAMA_NUM_PARALLEL", "9999", Status::kWarn},
       {"QUIPU_CONTEXT_LENGTH", "x", Status::kWarn},     {"OLLAMA_CONTEXT_LENGTH", "x", Status::kWarn},
       {"OLLAMA_KEEP_ALIVE", "soon", Status::kWarn},     {"OLLAMA_MAX_QUEUE", "-1", Status::kWarn},
-      {"OLLAMA_HOST", "127.0.0.1:port", Status::kWarn},
+      {"OLLAMA_HOST", "127.0.0.1:port", Status::kWarn}, {"QUIPU_LOG_FORMAT", "xml", Status::kWarn},
   };
   for (const auto& [name, value, status] : bad) {
     setenv(name, value, 1);

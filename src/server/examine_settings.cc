@@ -5,6 +5,8 @@
 #include <set>
 #include <string>
 
+#include "base/log_format.h"
+
 namespace quipu::server {
 
 namespace {
@@ -28,6 +30,9 @@ std::vector<doctor::Finding> examine_settings(const Config& config) {
                      fmt::format("correct or unset {}", name.empty() ? "QUIPU_HOST (OLLAMA_HOST)" : name)});
   };
   for (const std::string& sentence : config.warnings) add(Status::kWarn, sentence, variable_of(sentence));
+  // The log's own, which it has told itself.
+  if (const std::string sentence = bad_log_format(); !sentence.empty())
+    add(Status::kWarn, sentence, variable_of(sentence));
   if (out.empty()) out.push_back({"settings", Status::kOk, "all make sense"});
   return out;
 }
