@@ -1,8 +1,8 @@
 """What tests of the memory budget have in common: plans, models that differ, clients that ask at once."""
+import concurrent.futures
 import json
 import pathlib
 import subprocess
-import threading
 
 from cli_harness import model, program
 
@@ -38,22 +38,21 @@ def joined(answer):
     return {**lines[-1], "response": "".join(line["response"] for line in lines)}
 
 
+def at_once(*jobs):
+    """What each returns; a thread for each."""
+    with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
+        return [f.result() for f in [pool.submit(job) for job in jobs]]
+
+
 def four_clients(server, name, num_predict=300, num_ctx=1024, stream=False):
     """Four greedy answers that grow together; what each one ends with."""
-    lasts = [None] * 4
-
     def ask(i):
         body = {"model": name, "prompt": f"{i + 1}. Write a long story about the number {i}:", "raw": True, "stream": stream,
                 "options": {"temperature": 0, "num_ctx": num_ctx, "num_predict": num_predict, "repeat_guard": False, "stop": []}}
         answer = server.post("/api/generate", body)
-        lasts[i] = (answer.status, joined(answer) if stream and answer.status == 200 else answer.json())
+        return answer.status, joined(answer) if stream and answer.status == 200 else answer.json()
 
-    threads = [threading.Thread(target=ask, args=(i,)) for i in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    return lasts
+    return at_once(*(lambda i=i: ask(i) for i in range(4)))
 
 
 def said(lasts):

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import unittest
 
-from budget_harness import MIB, another_model, four_clients, plan, said, stop
+from budget_harness import MIB, another_model, at_once, four_clients, plan, said, stop
 from cli_harness import TIMEOUT, CliTest, bytes_text, model, program
 from server_harness import ServerTest, wait_for
 
@@ -186,27 +186,13 @@ class Budget(ServerTest):
         self.assertEqual(again["response"], first["response"])
         self.assertLess(again["quipu"]["cached_tokens"], 650, "it was given away")
 
-    def busy_together(self, server, asks):
-        """Answers to what is asked at once, one thread each."""
-        answers = [None] * len(asks)
-
-        def ask(i, name, prompt, options):
-            answers[i] = self.ask(server, name, prompt=prompt, **options).json()
-
-        threads = [threading.Thread(target=ask, args=(i, *a)) for i, a in enumerate(asks)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
-        return answers
-
     def test_two_busy_models_grow_into_it(self):
         server = self.server(QUIPU_MEMORY=str(2 * plan(512)["charge"] + 2 * MIB))
         self.two_models(server)
         options = {"num_predict": 900, "num_ctx": 1024, "repeat_guard": False, "stop": []}
-        asks = [(name, f"The story of {name}:", options) for name in ("smol", "other")]
-        alone = [self.ask(server, name, prompt=prompt, **o).json() for name, prompt, o in asks]
-        together = self.busy_together(server, asks)
+        asks = [lambda name=name: self.ask(server, name, prompt=f"The story of {name}:", **options).json() for name in ("smol", "other")]
+        alone = [ask() for ask in asks]
+        together = at_once(*asks)
         for name, a, b in zip(("smol", "other"), alone, together):
             self.assertEqual((b["eval_count"], b["quipu"]["stop"]), (900, "length"), name)
             self.assertEqual(b["response"], a["response"], name)

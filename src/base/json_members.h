@@ -16,6 +16,13 @@ inline const nlohmann::ordered_json* member_at(const nlohmann::ordered_json& obj
   return it != object.end() ? &*it : nullptr;
 }
 
+// Empty where it is none.
+inline const nlohmann::ordered_json& object_at(const nlohmann::ordered_json& object, const char* key) {
+  static const nlohmann::ordered_json kNone = nlohmann::ordered_json::object();
+  const auto* value = member_at(object, key);
+  return value != nullptr && value->is_object() ? *value : kNone;
+}
+
 inline std::string text_at(const nlohmann::ordered_json& object, const char* key) {
   const auto* value = member_at(object, key);
   return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();

@@ -9,7 +9,6 @@
 #include <string_view>
 
 #include "base/environment.h"
-#include "base/log_format.h"
 
 namespace quipu {
 

@@ -36,16 +36,10 @@ PlanRequest request_of(const StoredModel& m, uint64_t budget, int64_t n_parallel
           .threads = m.threads};
 }
 
-const Json& member(const Json& object, const char* key) {
-  static const Json kNone = Json::object();
-  const Json* value = member_at(object, key);
-  return value != nullptr && value->is_object() ? *value : kNone;
-}
-
 // Everything, and the cache of one sequence at its full length.
 uint64_t most_bytes(const Json& plan, int64_t n_parallel) {
-  const Json &memory = member(plan, "memory"), &kv = member(memory, "kv");
-  const uint64_t fixed = bytes_at(member(memory, "total"), "planned") - bytes_at(kv, "planned");
+  const Json &memory = object_at(plan, "memory"), &kv = object_at(memory, "kv");
+  const uint64_t fixed = bytes_at(object_at(memory, "total"), "planned") - bytes_at(kv, "planned");
   return checked_add(fixed, bytes_at(kv, "ceiling") / static_cast<uint64_t>(n_parallel)).value_or(UINT64_MAX);
 }
 
@@ -58,7 +52,7 @@ int64_t fitting_beside_outputs(const ModelSource& source, StoredModel m, uint64_
   if (!plan) return n_ctx;
   const uint64_t needed = most_bytes(*plan, m.n_parallel),
                  of_token = std::max<uint64_t>(
-                     bytes_at(member(member(*plan, "memory"), "kv"), "bytes_per_token"), 1);
+                     bytes_at(object_at(object_at(*plan, "memory"), "kv"), "bytes_per_token"), 1);
   if (needed <= budget) return n_ctx;
   const uint64_t most = static_cast<uint64_t>(n_ctx), over = (needed - budget) / of_token + 1;
   return static_cast<int64_t>((most - std::min(most, over)) / 32 * 32);

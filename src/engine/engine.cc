@@ -146,7 +146,9 @@ class Engine::Impl {
       std::list<Owned> over, starting;
       {
         std::unique_lock lock(mutex_);
-        if (const auto next = scheduler_.next_try() ? scheduler_.next_try() : scheduler_.next_trim())
+        auto next = scheduler_.next_try();
+        if (!next) next = scheduler_.next_trim();
+        if (next)
           wake_.wait_until(lock, *next, has_work);
         else
           wake_.wait(lock, has_work);

@@ -41,8 +41,9 @@ struct Scales<B, true, V> {
 template <class B, int V>
   requires B::kScaled
 struct Scales<B, false, V> {
-  static constexpr bool kKept = V > kTileVectors;  // no register is left for one
-  static constexpr int kStride = kKept ? kFactorFloats : 1;
+  // No register is left for one: they are kept as whole vectors. (AVX-512 has no such tile, nor mul_kept.)
+  static constexpr bool kKept = V > kTileVectors;
+  static constexpr int kStride = kKept ? kN : 1;
   float s[kColumns * kStride];
   QUIPU_INLINE Scales(const std::byte* group, int) {
     float of_rows[kColumns];
@@ -50,7 +51,7 @@ struct Scales<B, false, V> {
 #pragma GCC unroll 16
     for (int i = 0; i < kColumns; i += kN) store(to + i, load_half(group + 2 * i));
     if constexpr (kKept)
-      for (int i = 0; i < kColumns; ++i) keep_factor(s + i * kStride, of_rows + i);
+      for (int i = 0; i < kColumns; ++i) store(s + i * kStride, broadcast(of_rows + i));
   }
   QUIPU_INLINE F apply(F x, int row, int) const {
     if constexpr (kKept) return mul_kept(x, s + row * kStride);

@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-#include "base/log_format.h"
+#include "base/log.h"
 
 namespace quipu::server {
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "base/units.h"
 #include "model/plan_choices.h"
@@ -166,7 +167,7 @@ std::string fit_recommendation(const std::vector<FitFile>& files, uint64_t budge
   if (loads != files.end())
     return fmt::format("Tight at best: {} in {} loads, with less than {} tokens of context.\n", loads->model,
                        loads->quantization, comfortable(*loads));
-  for (const int64_t n : {2048, 1024, 512})
+  for (const int64_t n : std::views::reverse(kShortContexts))
     for (const FitFile& f : files)
       if (const FitCell cell = best_cell(f, n, budget); n < f.shape.n_ctx_train && cell.fits != Fit::kNo)
         return fmt::format("Tight at best: {} in {} loads with num_ctx={} and a KV cache in {}.\n", f.model,

@@ -151,9 +151,9 @@ int plan_command(std::span<const std::string> args) {
   app.add_option("--num-ctx", o.load.n_ctx,
                  "tokens of one sequence; default: the model's own, as far as memory allows")
       ->check(between(1, kMostContext));
-  const CLI::Option* parallel = app.add_option("--parallel", o.load.n_parallel, "sequences at once")
-                                    ->check(between(1, 256))
-                                    ->capture_default_str();
+  app.add_option("--parallel", o.load.n_parallel, "sequences at once")
+      ->check(between(1, 256))
+      ->capture_default_str();
   app.add_option("--kv-cache-type", o.kv,
                  "f16, bf16, q8_0, q4_0, f32 or K:V; default: the model's own, else " +
                      runner::kv_types_name(o.load.kv_types));
@@ -163,7 +163,8 @@ int plan_command(std::span<const std::string> args) {
   app.add_option("--admitted", o.admitted)->group("");
   app.add_option("--projector", o.load.projectors)->group("");
   if (!parse(app, args, &code)) return code;
-  o.says_parallel = parallel->count() > 0;
+  o.says_parallel = app.count("--parallel") > 0;
+  // CLI11 counts what the environment says, too.
   o.says_threads =
       std::ranges::any_of(args, [](const std::string& arg) { return arg.starts_with("--threads"); });
   return finish([&] { return run(o); });

@@ -31,12 +31,6 @@ Json plan_texts(const runner::Planned& p, const std::string& architecture, const
 
 namespace {
 
-const Json& object_at(const Json& object, const char* key) {
-  static const Json kNone = Json::object();
-  const Json* value = member_at(object, key);
-  return value != nullptr && value->is_object() ? *value : kNone;
-}
-
 std::vector<memory::Alternative> alternatives_of(const Json& row) {
   std::vector<memory::Alternative> out;
   const Json* all = member_at(row, "alternatives");

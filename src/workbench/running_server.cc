@@ -17,12 +17,6 @@ bool is_here(const http::Endpoint& e) {
          e.host == "::1" || e.host.starts_with("127.");
 }
 
-}  // namespace
-
-bool server_is_here() { return is_here(http::host_setting_from_environment().endpoint); }
-
-namespace {
-
 Result<http::Response> send(http::Request request, std::chrono::milliseconds patience) {
   http::HostSetting where = http::host_setting_from_environment();
   if (!where.endpoint.is_unix() && where.endpoint.host.empty()) where.endpoint.host = "127.0.0.1";
@@ -36,6 +30,8 @@ Result<http::Response> send(http::Request request, std::chrono::milliseconds pat
 }
 
 }  // namespace
+
+bool server_is_here() { return is_here(http::host_setting_from_environment().endpoint); }
 
 Result<http::Response> get_from_server(const std::string& path, std::chrono::milliseconds patience) {
   return send({.method = "GET", .target = path}, patience);

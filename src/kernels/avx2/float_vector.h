@@ -53,11 +53,9 @@ QUIPU_INLINE void store_bf16(void* p, F v) {
 }
 QUIPU_INLINE F all(float x) { return _mm256_set1_ps(x); }
 QUIPU_INLINE F broadcast(const float* p) { return _mm256_broadcast_ss(p); }
-// A factor kept in memory as a whole vector: attention's widest tile takes all 16 registers, and the
-// compiler, when it sees a factor used again, gives it one of them and keeps a sum in memory instead, whose
-// chain of additions then waits for stores (attention_bench: 14.1 ns a key instead of 12.7).
-constexpr int kFactorFloats = kN;
-QUIPU_INLINE void keep_factor(float* at, const float* x) { _mm256_storeu_ps(at, _mm256_broadcast_ss(x)); }
+// By a factor that is kept in memory as a whole vector: attention's widest tile takes all 16 registers, and
+// the compiler, when it sees a factor used again, gives it one of them and keeps a sum in memory instead,
+// whose chain of additions then waits for stores (attention_bench: 14.1 ns a key instead of 12.7).
 QUIPU_INLINE F mul_kept(F x, const float* at) {
   F product;
   asm("vmulps %2, %1, %0" : "=x"(product) : "x"(x), "m"(*reinterpret_cast<const __m256_u*>(at)));

@@ -50,13 +50,9 @@ QUIPU_INLINE void store_bf16(void* p, F v) {
 }
 QUIPU_INLINE F all(float x) { return _mm512_set1_ps(x); }
 QUIPU_INLINE F broadcast(const float* p) { return _mm512_set1_ps(*p); }
-// A factor kept in memory: an operand that is broadcast takes no register.
-constexpr int kFactorFloats = 1;
-QUIPU_INLINE void keep_factor(float* at, const float* x) { *at = *x; }
 QUIPU_INLINE F zero() { return _mm512_setzero_ps(); }
 QUIPU_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
 QUIPU_INLINE F mul(F a, F b) { return _mm512_mul_ps(a, b); }
-QUIPU_INLINE F mul_kept(F x, const float* at) { return mul(x, broadcast(at)); }
 QUIPU_INLINE F add(F a, F b) { return _mm512_add_ps(a, b); }
 QUIPU_INLINE F sub(F a, F b) { return _mm512_sub_ps(a, b); }
 QUIPU_INLINE F div(F a, F b) { return _mm512_div_ps(a, b); }
