@@ -191,11 +191,38 @@ class Plan(CliTest):
         self.environment["QUIPU_MEMORY"] = "100MiB"
         offered = [a for a in json.loads(self.run_cli("plan", model(), "--json").stdout)["alternatives"] if a["fits"] != "no"]
         self.assertTrue(offered)
-        self.assertRegex(self.run_cli("fit", model()).stdout, r"(?m)^Tight at best: this model in \S+ loads with num_ctx=\d+ ")
         self.assertNotEqual({row["fits"] for row in json.loads(self.run_cli("fit", model(), "--json").stdout)}, {"no"})
         del self.environment["QUIPU_MEMORY"]
         self.assert_refused(self.run_cli("fit", "--params", "big"), 2, "--params big")
         self.assert_refused(self.run_cli("fit", "--quant", "Q9"), 2, "Q9")
+
+    def test_fit_recommends_what_its_table_has(self):
+        for budget in range(90, 300, 10):
+            self.environment["QUIPU_MEMORY"] = f"{budget}MiB"
+            with self.subTest(budget=budget):
+                done = self.run_cli("fit", model())
+                table, sentence = done.stdout.split("\n\n")[1], done.stdout.split("\n\n")[-1]
+                if " x" not in table:
+                    self.assertIn("Nothing here fits", sentence)
+                    continue
+                found = re.fullmatch(r"Recommended: this model in (\S+) \(.+?\), with room for (one|\d+) conversations? of (\d+) tokens"
+                                     r"(?: at once)? \(KV cache (\S+)\)(, or .*)?\.\n", sentence)
+                self.assertTrue(found, sentence)
+                n_ctx, parallel, kv = int(found[3]), 1 if found[2] == "one" else int(found[2]), found[4]
+                row, = [row for row in json.loads(self.run_cli("fit", model(), "--json").stdout)
+                        if (row["quantization"], row["num_ctx"], row["parallel"]) == (found[1], n_ctx, parallel)
+                        and row["memory"]["kv"]["type"] == (kv if ":" in kv else f"{kv}:{kv}")]
+                self.assertEqual(row["fits"], "yes")
+                if row["estimated"]:
+                    continue
+                plan = self.plan("--num-ctx", str(n_ctx), "--parallel", str(parallel), "--kv-cache-type", kv)
+                self.assertEqual((plan["fits"], plan["charge"]), ("yes", row["charge"]))
+
+    def test_a_cache_of_two_types_is_offered_before_q4_0(self):
+        self.environment["QUIPU_MEMORY"] = "400MiB"
+        budget = self.plan("--parallel", "1", "--kv-cache-type", "q8_0:q4_0")
+        self.environment["QUIPU_MEMORY"] = str(budget["memory"]["total"]["planned"] + budget["memory"]["kv"]["ceiling"])
+        self.assertEqual(self.plan("--parallel", "1", "--num-ctx", "8192")["alternatives"][0]["change"], "kv_cache_type=q8_0:q4_0")
 
 
 class Server(ServerTest):

@@ -379,5 +379,16 @@ TEST(Load, NoAdviceToTakeTheFileThatItIs) {
   EXPECT_EQ(std::ranges::count(names, "Q4_1"), 0);
 }
 
+TEST(Load, CacheTypesToChooseBetweenTakeLessAndLess) {
+  int64_t before = 1000;
+  for (const auto& kv : kv_choices()) {
+    EXPECT_LT(kv.k_bytes_per_32 + kv.v_bytes_per_32, before) << kv.name;
+    before = kv.k_bytes_per_32 + kv.v_bytes_per_32;
+  }
+  EXPECT_EQ(before, 36);
+  ASSERT_EQ(kv_choices().size(), 4u);
+  EXPECT_EQ(kv_choices()[2].name, "q8_0:q4_0");
+}
+
 }  // namespace
 }  // namespace quipu

@@ -34,9 +34,13 @@ WeightCounts count_weights(const gguf::File& file) {
 std::vector<memory::Choices::Kv> kv_choices() {
   using kernels::KvType;
   std::vector<memory::Choices::Kv> out;
-  for (const auto& [name, type] :
-       {std::pair("f16", KvType::kF16), std::pair("q8_0", KvType::kQ8_0), std::pair("q4_0", KvType::kQ4_0)})
-    out.push_back({name, kernels::kv_bytes_per_32(type), kernels::kv_bytes_per_32(type)});
+  const auto add = [&](const char* name, KvType k, KvType v) {
+    out.push_back({name, kernels::kv_bytes_per_32(k), kernels::kv_bytes_per_32(v)});
+  };
+  add("f16", KvType::kF16, KvType::kF16);
+  add("q8_0", KvType::kQ8_0, KvType::kQ8_0);
+  add("q8_0:q4_0", KvType::kQ8_0, KvType::kQ4_0);
+  add("q4_0", KvType::kQ4_0, KvType::kQ4_0);
   return out;
 }
 

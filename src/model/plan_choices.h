@@ -13,7 +13,7 @@ namespace quipu {
 // Of a file's header; its tensors may claim anything.
 WeightCounts count_weights(const gguf::File& file);
 
-// Types of the KV cache to choose between, the same for K and V, from precise to small.
+// Types of the KV cache to choose between, from precise to small: those that docs/kv-cache.md recommends.
 std::vector<memory::Choices::Kv> kv_choices();
 
 memory::Choices plan_choices(const gguf::File& file);

@@ -7,6 +7,7 @@
 #include "base/thread_pool.h"
 #include "base/units.h"
 #include "model/plan_choices.h"
+#include "runner/kv_types.h"
 #include "runner/memory_report.h"
 #include "workbench/command_line.h"
 #include "workbench/commands.h"
@@ -103,7 +104,8 @@ Result<std::vector<FitFile>> typical_files(const Options& o, const Quantization*
   return out;
 }
 
-// Every combination, so that a program can choose for itself.
+// Every file with every context, number of sequences and cache type that is tried, so that a program can
+// choose for itself.
 void print_rows(const std::vector<FitFile>& files, uint64_t free, const Json& machine) {
   Json rows = Json::array();
   for (const FitFile& f : files)
@@ -115,7 +117,7 @@ void print_rows(const std::vector<FitFile>& files, uint64_t free, const Json& ma
           p.shape = f.shape;
           p.options = s.options();
           p.plan = memory::plan(f.shape, p.options);
-          p.kv_type = kv.name + ":" + kv.name;
+          p.kv_type = runner::kv_types_name(runner::parse_kv_types(kv.name).value_or(KvTypes()));
           p.free = free;
           memory::Choices choices;
           choices.kv = fit_kv_types();
@@ -168,7 +170,7 @@ Result<void> run(const Options& o) {
                            format_bytes(machine.total))
             << fit_table(*files, free)
             << "\nq8_0 x4: fits with the KV cache in q8_0, the default, and 4 conversations of that\n"
-               "length at once; q4_0: a cache of half the size, and less precise.\n"
+               "length at once; q8:q4 (q8_0:q4_0) and q4_0: 3/4 and half of that cache, less precise.\n"
                "tight: loads, but cannot grow that long. -: does not.\n";
   std::cout << (std::ranges::any_of(*files, [](const FitFile& f) { return !f.estimated; })
                     ? "* is this file; other sizes are estimates.\n\n"

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ranges>
 
 #include "base/units.h"
 #include "model/plan_choices.h"
@@ -23,10 +22,13 @@ std::string short_length(int64_t n) {
   return n % 1024 == 0 ? fmt::format("{}K", n / 1024) : fmt::format("{}", n);
 }
 
+// In a cell, where a line has 80 columns.
+std::string short_kv(const std::string& kv) { return kv == "q8_0:q4_0" ? "q8:q4" : kv; }
+
 std::string cell_text(const FitCell& cell) {
   switch (cell.fits) {
     case Fit::kYes:
-      return fmt::format("{} x{}", cell.setting.kv, cell.setting.n_parallel);
+      return fmt::format("{} x{}", short_kv(cell.setting.kv), cell.setting.n_parallel);
     case Fit::kTight:
       return "tight";
     default:
@@ -46,6 +48,12 @@ std::string conversations(const FitSetting& s) {
   return fmt::format("{} of {} tokens{} (KV cache {})",
                      s.n_parallel == 1 ? "one conversation" : fmt::format("{} conversations", s.n_parallel),
                      s.n_ctx, s.n_parallel == 1 ? "" : " at once", s.kv);
+}
+
+// What a conversation follows.
+std::string recommended(const FitFile& f) {
+  return fmt::format("Recommended: {} in {} ({}), with room for ", f.model, f.quantization,
+                     format_bytes(f.shape.weights_bytes));
 }
 
 // The longest of the columns' contexts that fits well; 0: none.
@@ -87,20 +95,21 @@ std::vector<int64_t> fit_contexts(const std::vector<FitFile>& files, uint64_t bu
   for (const int64_t n : kContexts)
     if (n < trained) out.push_back(n);
   if (trained > 0) out.push_back(std::min(trained, kContexts[std::size(kContexts) - 1]));
-  const auto loads = [&](const FitFile& f) {
-    return best_cell(f, std::min(out.front(), f.shape.n_ctx_train), budget).fits != Fit::kNo;
+  const auto fits_well = [&](const FitFile& f) {
+    return best_cell(f, std::min(out.front(), f.shape.n_ctx_train), budget).fits == Fit::kYes;
   };
-  if (out.empty() || std::ranges::any_of(files, loads)) return out;
+  if (out.empty() || std::ranges::any_of(files, fits_well)) return out;
+  out.resize(1);
   const int64_t shortest = out.front();
   out.insert(out.begin(), std::begin(kShortContexts), std::end(kShortContexts));
-  std::erase_if(out, [&](int64_t n) { return n < kContexts[0] && n > shortest; });
+  std::erase_if(out, [&](int64_t n) { return n > shortest; });
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 
 FitCell best_cell(const FitFile& file, int64_t n_ctx, uint64_t budget) {
   FitCell cell;
-  for (const char* kv : {"q8_0", "q4_0"})
+  for (const char* kv : {"q8_0", "q8_0:q4_0", "q4_0"})
     for (const int64_t parallel : fit_parallel()) {
       const FitSetting s{n_ctx, parallel, kv};
       const Fit fits = fit_of(file, s, budget);
@@ -112,32 +121,35 @@ FitCell best_cell(const FitFile& file, int64_t n_ctx, uint64_t budget) {
 
 std::string fit_table(const std::vector<FitFile>& files, uint64_t budget) {
   const std::vector<int64_t> contexts = fit_contexts(files, budget);
-  size_t model_width = 5;
-  for (const FitFile& f : files) model_width = std::max(model_width, f.model.size());
+  size_t model_width = 5, file_width = 4;
+  for (const FitFile& f : files) {
+    model_width = std::max(model_width, f.model.size());
+    file_width = std::max(file_width, f.quantization.size());
+  }
   model_width = std::min<size_t>(model_width, 24);
   const bool one_model =
       std::ranges::all_of(files, [&](const FitFile& f) { return f.model == files.front().model; });
+  std::vector<std::vector<std::string>> columns;
+  for (const int64_t n : contexts) {
+    std::vector<std::string>& column = columns.emplace_back(1, short_length(n));
+    for (const FitFile& f : files)
+      column.push_back(n > f.shape.n_ctx_train ? "" : cell_text(best_cell(f, n, budget)));
+  }
   std::string out;
-  const auto begin = [&](std::string_view model, std::string_view file, std::string_view size) {
+  const auto line = [&](std::string_view model, std::string_view file, std::string_view size, size_t row) {
     if (!one_model) out += fmt::format("{:<{}}  ", model, model_width);
-    out += fmt::format("{:<7} {:>9}", file, size);
-  };
-  begin("MODEL", "FILE", "SIZE");
-  for (const int64_t n : contexts) out += fmt::format("  {:<7}", short_length(n));
-  const auto end_line = [&] {
+    out += fmt::format("{:<{}} {:>9}", file, file_width, size);
+    for (const auto& column : columns)
+      out += fmt::format("  {:<{}}", column[row], std::ranges::max(column, {}, &std::string::size).size());
     out.erase(out.find_last_not_of(' ') + 1);
     out += '\n';
   };
-  end_line();
-  const FitFile* before = nullptr;
-  for (const FitFile& f : files) {
-    const bool again = before != nullptr && before->model == f.model;
-    before = &f;
-    begin(again ? "" : f.model, f.quantization,
-          (f.estimated ? "" : "*") + format_bytes(f.shape.weights_bytes));
-    for (const int64_t n : contexts)
-      out += fmt::format("  {:<7}", n > f.shape.n_ctx_train ? "" : cell_text(best_cell(f, n, budget)));
-    end_line();
+  line("MODEL", "FILE", "SIZE", 0);
+  for (size_t i = 0; i < files.size(); ++i) {
+    const FitFile& f = files[i];
+    const bool again = i > 0 && files[i - 1].model == f.model;
+    line(again ? "" : f.model, f.quantization, (f.estimated ? "" : "*") + format_bytes(f.shape.weights_bytes),
+         i + 1);
   }
   return out;
 }
@@ -153,25 +165,23 @@ std::string fit_recommendation(const std::vector<FitFile>& files, uint64_t budge
     if (good(f) && (best == nullptr || best->model != f.model || finer_than_needed)) best = &f;
   }
   if (best != nullptr) {
-    const std::string with = fmt::format("Recommended: {} in {} ({}), with room for ", best->model,
-                                         best->quantization, format_bytes(best->shape.weights_bytes));
     const FitCell usual = best_cell(*best, comfortable(*best), budget);
     const FitCell most = best_cell(*best, longest(*best, budget), budget);
     if (most.setting.n_parallel >= usual.setting.n_parallel && most.setting.kv == usual.setting.kv)
-      return with + conversations(most.setting) + ".\n";
-    return with + conversations(usual.setting) + ", or " + conversations(most.setting) + ".\n";
+      return recommended(*best) + conversations(most.setting) + ".\n";
+    return recommended(*best) + conversations(usual.setting) + ", or " + conversations(most.setting) + ".\n";
   }
-  const auto loads = std::ranges::find_if(files, [&](const FitFile& f) {
-    return best_cell(f, std::min<int64_t>(f.shape.n_ctx_train, kContexts[0]), budget).fits != Fit::kNo;
-  });
-  if (loads != files.end())
-    return fmt::format("Tight at best: {} in {} loads, with less than {} tokens of context.\n", loads->model,
-                       loads->quantization, comfortable(*loads));
-  for (const int64_t n : std::views::reverse(kShortContexts))
-    for (const FitFile& f : files)
-      if (const FitCell cell = best_cell(f, n, budget); n < f.shape.n_ctx_train && cell.fits != Fit::kNo)
-        return fmt::format("Tight at best: {} in {} loads with num_ctx={} and a KV cache in {}.\n", f.model,
-                           f.quantization, n, cell.setting.kv);
+  // Else the longest conversation of the table, with the finest file that has it.
+  FitCell most;
+  for (const FitFile& f : files)
+    for (const int64_t n : fit_contexts(files, budget)) {
+      if (n <= most.setting.n_ctx || n > f.shape.n_ctx_train) continue;
+      if (const FitCell cell = best_cell(f, n, budget); cell.fits == Fit::kYes) {
+        most = cell;
+        best = &f;
+      }
+    }
+  if (best != nullptr) return recommended(*best) + conversations(most.setting) + ".\n";
   return "Nothing here fits: free some memory, or take a smaller model.\n";
 }
 

@@ -25,7 +25,7 @@ struct FitFile {
 struct FitSetting {
   int64_t n_ctx = 0;
   int64_t n_parallel = 1;
-  std::string kv;  // "q8_0"
+  std::string kv;  // "q8_0", "q8_0:q4_0"
   memory::RuntimeOptions options() const;
 };
 
@@ -34,12 +34,13 @@ const std::vector<memory::Choices::Kv>& fit_kv_types();
 // Sequences at once that are tried, from many to few.
 const std::vector<int64_t>& fit_parallel();
 
-// Lengths for the columns, up to the longest that one of the files was trained for; shorter ones, down to 512
-// tokens, in front of them where none of those loads.
+// Lengths for the columns, up to the longest that one of the files was trained for. Where none of the files
+// fits with the first of those, shorter ones, down to 512 tokens, stand before it and none behind: none of
+// those fits either.
 std::vector<int64_t> fit_contexts(const std::vector<FitFile>& files, uint64_t budget);
 
-// The best setting that fits a context: the cache in q8_0, which is the default, before q4_0 (f16 takes twice
-// as much for next to nothing), and then as many sequences as possible.
+// The best setting that fits a context: the cache in q8_0, which is the default, before q8_0:q4_0 before q4_0
+// (f16 takes twice as much for next to nothing), and then as many sequences as possible.
 struct FitCell {
   memory::Fit fits = memory::Fit::kNo;
   FitSetting setting;  // of kYes and kTight

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <regex>
 #include <stdexcept>
 
 #include "workbench/fit_shapes.h"
@@ -63,6 +64,9 @@ TEST(FitTable, TheBestSettingOfACell) {
   const FitCell little = best_cell(f, 32768, 6 * kGiB);
   EXPECT_EQ(little.fits, Fit::kYes);
   EXPECT_EQ(little.setting.kv, "q4_0") << "a better cache would not fit";
+  const FitCell between = best_cell(f, 16384, 6 * kGiB);
+  EXPECT_EQ(between.setting.kv, "q8_0");
+  EXPECT_EQ(best_cell(f, 24576, 6 * kGiB).setting.kv, "q8_0:q4_0") << "it comes before q4_0";
   EXPECT_EQ(best_cell(f, 131072, 6 * kGiB).fits, Fit::kTight);
   EXPECT_EQ(best_cell(f, 4096, 4 * kGiB).fits, Fit::kNo);
 }
@@ -70,7 +74,7 @@ TEST(FitTable, TheBestSettingOfACell) {
 TEST(FitTable, HasARowForEachFileAndAColumnForEachContext) {
   const std::string table = fit_table(usual_files(), 16 * kGiB);
   EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 13);
-  EXPECT_NE(table.find("8K       16K      32K      64K      128K\n"), std::string::npos) << table;
+  EXPECT_NE(table.find("8K       16K       32K      64K      128K\n"), std::string::npos) << table;
   EXPECT_NE(table.find("\n8B     Q8_0 "), std::string::npos) << table;
   for (size_t at = 0, end = 0; (end = table.find('\n', at)) != table.npos; at = end + 1)
     EXPECT_LE(end - at, 80u) << table;
@@ -92,15 +96,14 @@ TEST(FitTable, TriesShorterContextsWhereNoneOfTheUsualLoads) {
   // Between what 512 tokens and what a first sequence of 2048 are charged.
   FitSetting s{512, 1, "q4_0"};
   const uint64_t least = memory::charge(memory::plan(one.shape, s.options()), s.options());
-  EXPECT_EQ(fit_contexts({one}, least).front(), 512);
-  EXPECT_EQ(fit_contexts({one}, least)[3], 4096);
+  EXPECT_EQ(fit_contexts({one}, least), (std::vector<int64_t>{512, 1024, 2048, 4096}));
   EXPECT_EQ(fit_contexts({one}, UINT64_MAX).front(), 4096);
   EXPECT_NE(fit_table({one}, least).find("512 "), std::string::npos) << fit_table({one}, least);
-  EXPECT_EQ(fit_recommendation({one}, least),
-            "Tight at best: 1B in Q8_0 loads with num_ctx=512 and a KV cache in q4_0.\n");
+  const std::string with = "Recommended: 1B in Q8_0 (1.2 GiB), with room for one conversation of ";
+  EXPECT_EQ(fit_recommendation({one}, least), with + "512 tokens (KV cache q4_0).\n");
   s.n_ctx = 1024;
   const uint64_t more = memory::charge(memory::plan(one.shape, s.options()), s.options());
-  EXPECT_NE(fit_recommendation({one}, more).find("num_ctx=1024"), std::string::npos);
+  EXPECT_EQ(fit_recommendation({one}, more), with + "1024 tokens (KV cache q4_0).\n");
   EXPECT_NE(fit_recommendation({one}, least - 1).find("Nothing here fits"), std::string::npos);
 }
 
@@ -130,8 +133,83 @@ TEST(FitTable, RecommendsTheLargestModelThatLeavesRoom) {
   EXPECT_NE(fit_recommendation({small}, 100 * kGiB).find("4 conversations of 2000 tokens"),
             std::string::npos);
   EXPECT_NE(fit_recommendation({}, kGiB).find("Nothing here fits"), std::string::npos);
-  EXPECT_NE(fit_recommendation({file(all, "8B", "Q8_0")}, uint64_t{82} * kGiB / 10).find("Tight"),
-            std::string::npos);
+  EXPECT_EQ(
+      fit_recommendation({file(all, "8B", "Q8_0")}, uint64_t{8400} << 20),
+      "Recommended: 8B in Q8_0 (8.0 GiB), with room for one conversation of 4096 tokens (KV cache q4_0).\n")
+      << "where nothing comfortable fits";
+}
+
+// Whatever there is: the sentence says what the table says.
+void expect_no_contradiction(const std::vector<FitFile>& files, uint64_t budget) {
+  const std::string text = fit_recommendation(files, budget), table = fit_table(files, budget);
+  SCOPED_TRACE(text + table);
+  bool some_fits = false;
+  for (const FitFile& f : files)
+    for (const int64_t n : fit_contexts(files, budget))
+      some_fits = some_fits || (n <= f.shape.n_ctx_train && best_cell(f, n, budget).fits == Fit::kYes);
+  EXPECT_EQ(table.find(" x") != table.npos, some_fits);
+  if (!text.starts_with("Recommended: ")) {
+    EXPECT_TRUE(text.starts_with("Nothing here fits")) << text;
+    EXPECT_FALSE(some_fits);
+    return;
+  }
+  static const std::regex kFile(R"(Recommended: (\S+) in (\S+) \()"),
+      kConversations(R"((one|\d+) conversations? of (\d+) tokens(?: at once)? \(KV cache ([^)]+)\))");
+  std::smatch m;
+  ASSERT_TRUE(std::regex_search(text, m, kFile));
+  const FitFile& f = file(files, m[1], m[2]);
+  int n = 0;
+  for (std::sregex_iterator it(text.begin(), text.end(), kConversations), end; it != end; ++it, ++n) {
+    const FitSetting s{std::stoll((*it)[2]), (*it)[1] == "one" ? 1 : std::stoll((*it)[1]), (*it)[3]};
+    EXPECT_TRUE(std::ranges::any_of(fit_kv_types(), [&](const auto& kv) { return kv.name == s.kv; })) << s.kv;
+    EXPECT_EQ(memory::fits(memory::plan(f.shape, s.options()), s.options(), budget), Fit::kYes) << (*it)[0];
+  }
+  EXPECT_GE(n, 1);
+}
+
+TEST(FitTable, TheSentenceNeverContradictsTheTable) {
+  const auto all = usual_files();
+  std::vector<std::vector<FitFile>> sets = {all};
+  for (const FitFile& f : all) sets.push_back({f});
+  for (size_t i = 0; i + 1 < all.size(); i += 2) sets.push_back({all[i], all[i + 1]});
+  for (const int64_t trained : {300, 512, 600, 2000, 2048, 5000}) {
+    std::vector<FitFile> some = {all[0], all[1], all[2]};
+    some[0].shape.n_ctx_train = some[1].shape.n_ctx_train = trained;
+    sets.push_back({some[0], some[1]});
+    sets.push_back(std::move(some));
+  }
+  for (const auto& files : sets) {
+    for (uint64_t budget = 100 << 20; budget < 400 * kGiB; budget += budget / 23)
+      expect_no_contradiction(files, budget);
+    // Around what the first file's weights take, where hardly anything fits.
+    const uint64_t weights = files.front().shape.weights_bytes;
+    for (uint64_t more = 0; more < 400 << 20; more += 7 << 20) expect_no_contradiction(files, weights + more);
+  }
+}
+
+TEST(FitTable, ColumnsAreAlignedAndNoWiderThanTheirCells) {
+  const auto all = usual_files();
+  size_t widest = 0;
+  bool mixed = false;
+  for (uint64_t budget = 1 * kGiB; budget < 200 * kGiB; budget += budget / 31) {
+    const std::string table = fit_table(all, budget);
+    std::vector<std::string> lines;
+    for (size_t at = 0, end = 0; (end = table.find('\n', at)) != table.npos; at = end + 1)
+      lines.push_back(table.substr(at, end - at));
+    for (const std::string& line : lines) widest = std::max(widest, line.size());
+    mixed = mixed || table.find("q8:q4 x") != table.npos;
+    // A column starts where its title does: behind two spaces in each line that is so long.
+    for (size_t at = lines[0].find("SIZE") + 4;
+         (at = lines[0].find_first_not_of(' ', at)) != std::string::npos;
+         at = std::min(lines[0].find(' ', at), lines[0].size()))
+      for (const std::string& line : lines)
+        if (line.size() > at) {
+          EXPECT_EQ(line.substr(at - 2, 2), "  ") << table;
+          EXPECT_NE(line[at], ' ') << table;
+        }
+  }
+  EXPECT_TRUE(mixed);
+  EXPECT_LE(widest, 80u);
 }
 
 }  // namespace
