@@ -80,9 +80,10 @@ class Engine {
   uint64_t kv_block_bytes() const;  // of the engine's own types
 
   struct KvUse {
-    uint64_t in_use = 0;  // bytes of running sequences, what they share counted once
-    uint64_t cached = 0;  // bytes that nobody uses now, kept for who comes with the same tokens
-    uint64_t committed = 0;
+    uint64_t in_use = 0;     // bytes of running sequences, what they share counted once
+    uint64_t cached = 0;     // bytes that nobody uses now, kept for who comes with the same tokens
+    uint64_t committed = 0;  // bytes of the pools' blocks that have memory
+    uint64_t planned = 0;    // the same by the plan: those blocks, each as large as memory::plan() has it
   };
   KvUse kv_use() const;
 

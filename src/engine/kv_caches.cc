@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/checked.h"
+#include "memory/plan.h"
 
 namespace quipu {
 
@@ -15,13 +16,25 @@ std::vector<kv::PrefixTree::Group> tree_groups(const std::vector<kv::KvLayout>& 
   return groups;
 }
 
+std::vector<uint64_t> block_bytes_by_plan(const Model& model, KvTypes types) {
+  memory::RuntimeOptions runtime;
+  runtime.k_bytes_per_32 = kernels::kv_bytes_per_32(types.k);
+  runtime.v_bytes_per_32 = kernels::kv_bytes_per_32(types.v);
+  std::vector<uint64_t> bytes;
+  for (const memory::KvGroupPlan& g : memory::plan(model.shape(1), runtime).kv_groups)
+    bytes.push_back(g.block_bytes);
+  return bytes;
+}
+
 }  // namespace
 
 KvCache::KvCache(KvTypes its_types, std::vector<kv::KvLayout> its_layouts,
-                 std::vector<std::unique_ptr<kv::BlockPool>> its_pools)
+                 std::vector<std::unique_ptr<kv::BlockPool>> its_pools,
+                 std::vector<uint64_t> its_planned_blocks)
     : types(its_types),
       layouts(std::move(its_layouts)),
       pools(std::move(its_pools)),
+      planned_blocks(std::move(its_planned_blocks)),
       tree(tree_groups(layouts, pools)) {}
 
 uint64_t KvCache::cached_bytes() const {
@@ -44,6 +57,12 @@ uint64_t KvCache::bytes(const GroupBlocks& n) const {
 uint64_t KvCache::committed_bytes() const {
   uint64_t sum = 0;
   for (const auto& pool : pools) sum += pool->committed() * pool->block_bytes();
+  return sum;
+}
+
+uint64_t KvCache::planned_bytes() const {
+  uint64_t sum = 0;
+  for (size_t g = 0; g < n_groups(); ++g) sum += pools[g]->committed() * planned_blocks[g];
   return sum;
 }
 
@@ -78,13 +97,20 @@ Result<KvCache*> KvCaches::get(KvTypes types) {
                  kv::BlockPool::create(layout.block_bytes(), static_cast<uint32_t>(capacity), ledger_));
     pools.push_back(std::move(pool));
   }
-  caches_.push_back(std::make_unique<KvCache>(types, std::move(layouts), std::move(pools)));
+  caches_.push_back(std::make_unique<KvCache>(types, std::move(layouts), std::move(pools),
+                                              block_bytes_by_plan(model_, types)));
   return caches_.back().get();
 }
 
 uint64_t KvCaches::committed_bytes() const {
   uint64_t sum = 0;
   for (const auto& c : caches_) sum += c->committed_bytes();
+  return sum;
+}
+
+uint64_t KvCaches::planned_bytes() const {
+  uint64_t sum = 0;
+  for (const auto& c : caches_) sum += c->planned_bytes();
   return sum;
 }
 

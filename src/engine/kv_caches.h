@@ -27,20 +27,22 @@ class KvCache {
  public:
   // As many pools as layouts.
   KvCache(KvTypes its_types, std::vector<kv::KvLayout> its_layouts,
-          std::vector<std::unique_ptr<kv::BlockPool>> its_pools);
+          std::vector<std::unique_ptr<kv::BlockPool>> its_pools, std::vector<uint64_t> its_planned_blocks);
 
   const KvTypes types;
   const std::vector<kv::KvLayout> layouts;                  // [group]
   const std::vector<std::unique_ptr<kv::BlockPool>> pools;  // [group]
+  const std::vector<uint64_t> planned_blocks;               // [group] bytes of a block by the plan
   kv::PrefixTree tree;                                      // what sequences share, and what they left
 
   size_t n_groups() const { return layouts.size(); }
   bool has_windows() const;
   uint64_t bytes(const GroupBlocks& n) const;
   uint64_t committed_bytes() const;
-  uint64_t in_use_bytes() const;  // by anybody, also the tree
-  uint64_t cached_bytes() const;  // what only the tree has, and could give
-  size_t trim();                  // gives free blocks' pages back to the system; the bytes that were
+  uint64_t planned_bytes() const;  // of as many blocks as are committed
+  uint64_t in_use_bytes() const;   // by anybody, also the tree
+  uint64_t cached_bytes() const;   // what only the tree has, and could give
+  size_t trim();                   // gives free blocks' pages back to the system; the bytes that were
 };
 
 class KvCaches {
@@ -58,6 +60,7 @@ class KvCaches {
 
   // Of all of them together.
   uint64_t committed_bytes() const;
+  uint64_t planned_bytes() const;
   uint64_t in_use_bytes() const;
   uint64_t cached_bytes() const;
   uint64_t n_evicted() const;

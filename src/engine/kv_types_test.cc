@@ -54,6 +54,7 @@ TEST_F(EngineKvTypes, AllTypesAreCountedAndGivenBack) {
   for (const KvTypes t : kTypes) expected += 4 * block_bytes(t);
   EXPECT_EQ(engine_->kv_use().cached, expected);
   EXPECT_EQ(engine_->kv_use().committed, expected);
+  EXPECT_EQ(engine_->kv_use().planned, expected);
   EXPECT_EQ(ledger_.bytes(memory::Category::kKv), expected);
   ASSERT_TRUE(engine_->fill(0, 1));
   EXPECT_EQ(engine_->kv_use().committed, 0u);

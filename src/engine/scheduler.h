@@ -124,7 +124,7 @@ class Scheduler {
   std::vector<HiddenSum> sums_;
 
   uint64_t n_preemptions_ = 0;
-  std::atomic<uint64_t> in_use_{0}, cached_{0}, committed_{0};
+  std::atomic<uint64_t> in_use_{0}, cached_{0}, committed_{0}, planned_{0};
   std::atomic<uint64_t> n_running_{0}, n_paused_{0}, n_preempted_{0}, n_evicted_{0};
 };
 

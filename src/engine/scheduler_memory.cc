@@ -304,6 +304,7 @@ void Scheduler::count_use() {
   put(in_use_, caches_.in_use_bytes() - cached);
   put(cached_, cached);
   put(committed_, caches_.committed_bytes());
+  put(planned_, caches_.planned_bytes());
   put(n_running_, running_.size());
   put(n_paused_, paused_.size());
   put(n_preempted_, n_preemptions_);
@@ -313,7 +314,7 @@ void Scheduler::count_use() {
 
 Engine::KvUse Scheduler::use() const {
   return {in_use_.load(std::memory_order_relaxed), cached_.load(std::memory_order_relaxed),
-          committed_.load(std::memory_order_relaxed)};
+          committed_.load(std::memory_order_relaxed), planned_.load(std::memory_order_relaxed)};
 }
 
 Engine::Counters Scheduler::counters() const {

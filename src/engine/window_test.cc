@@ -109,6 +109,7 @@ TEST_F(EngineWindow, ThePlanIsWhatIsCommitted) {
     // With the last token at a block's end the next one's block is not there yet.
     EXPECT_LE(engine_->kv_use().in_use, planned) << n;
     EXPECT_GE(engine_->kv_use().in_use + group_bytes(1), planned) << n;
+    EXPECT_EQ(engine_->kv_use().planned, ledger_.bytes(memory::Category::kKv)) << n;
     ASSERT_TRUE(engine_->fill(0, 0));
     EXPECT_EQ(ledger_.bytes(memory::Category::kKv), 0u);
   }

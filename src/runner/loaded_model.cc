@@ -198,7 +198,8 @@ nlohmann::ordered_json LoadedModel::memory() const {
   std::vector<std::string> projectors;
   for (const auto& file : projectors_)
     for (std::string& path : file->paths()) projectors.push_back(std::move(path));
-  return memory_json(planned_, measure(file_->paths(), projectors), ledger_, {use.in_use, use.cached});
+  return memory_json(planned_, measure(file_->paths(), projectors), ledger_,
+                     {use.in_use, use.cached, use.planned});
 }
 
 nlohmann::ordered_json LoadedModel::info() const {

@@ -128,14 +128,14 @@ nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const me
   const uint64_t kv_now = ledger.bytes(Category::kKv);
   out["weights"]["measured"] = m.weights;
   out["projector"]["measured"] = m.projector;
-  out["kv"]["planned"] = kv_now;
+  out["kv"]["planned"] = kv.planned;
   out["kv"]["measured"] = kv_now;
   out["kv"]["in_use"] = kv.in_use;
   out["kv"]["cached"] = kv.cached;
   for (Category c : {Category::kWorkspace, Category::kOutput})
     out[memory::category_name(c)]["measured"] = ledger.bytes(c);
   out["runtime"]["measured"] = m.runtime;
-  const uint64_t planned = p.plan.fixed() + kv_now;
+  const uint64_t planned = p.plan.fixed() + kv.planned;
   out["total"] = {{"planned", planned}, {"measured", m.total}};
   const uint64_t known = m.weights + m.projector + kv_now + ledger.bytes(Category::kWorkspace) +
                          ledger.bytes(Category::kOutput) + m.runtime;

@@ -50,8 +50,9 @@ struct Measured {
 Measured measure(const std::vector<std::string>& model_paths,
                  const std::vector<std::string>& projector_paths);
 
+// As Engine::KvUse has it.
 struct KvState {
-  uint64_t in_use = 0, cached = 0;
+  uint64_t in_use = 0, cached = 0, planned = 0;
 };
 
 // What would make it fit, or fit well; empty where it does.
@@ -60,7 +61,8 @@ nlohmann::ordered_json alternatives_json(const std::vector<memory::Alternative>&
 
 nlohmann::ordered_json plan_json(const Planned& p);
 nlohmann::ordered_json machine_json(const memory::Machine& m);
-// Plan beside measured. KV's planned bytes are what is committed now.
+// Plan beside measured. KV's planned bytes are what the engine has committed now by its own count and the
+// plan's size of a block; its measured ones are the ledger's.
 nlohmann::ordered_json memory_json(const Planned& p, const Measured& m, const memory::Ledger& ledger,
                                    KvState kv);
 

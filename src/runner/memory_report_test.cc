@@ -1,7 +1,9 @@
 #include "runner/memory_report.h"
 
 #include <algorithm>
+#include <future>
 
+#include "runner/kv_types.h"
 #include "runner/test_model.h"
 
 namespace quipu::runner {
@@ -74,6 +76,45 @@ TEST_F(MemoryReport, WhatIsMeasuredAddsUp) {
   EXPECT_EQ(sum, full["total"]["measured"].get<int64_t>());
   EXPECT_EQ(full["weights"]["planned"], model().file().mapped_bytes());
   EXPECT_GT(full["weights"]["measured"].get<uint64_t>(), model().file().mapped_bytes() / 2);
+}
+
+TEST_F(MemoryReport, WhatIsPlannedOfTheCacheIsNotWhatTheLedgerSays) {
+  const Planned p = plan({}, uint64_t{1} << 40);
+  memory::Ledger ledger;
+  ledger.add(Category::kKv, 3000);
+  const auto m = memory_json(p, {.total = 5000}, ledger, {.in_use = 1000, .cached = 500, .planned = 4096});
+  EXPECT_EQ(m["kv"]["planned"], 4096);
+  EXPECT_EQ(m["kv"]["measured"], 3000);
+  EXPECT_EQ(m["kv"]["in_use"], 1000);
+  EXPECT_EQ(m["kv"]["cached"], 500);
+  EXPECT_EQ(m["total"]["planned"], p.plan.fixed() + 4096);
+  EXPECT_EQ(m["unexplained"], 2000);
+}
+
+// Blocks of several types: each as large as the plan of its own type has it.
+TEST_F(MemoryReport, BlocksOfEveryTypeAreCountedTwice) {
+  ASSERT_TRUE(model().engine().fill(0, 1));
+  uint64_t expected = 0;
+  for (const char* name : {"q8_0", "f32", "q4_0", "f16:q8_0"}) {
+    const KvTypes types = *parse_kv_types(name);
+    LoadOptions load;
+    load.kv_types = types;
+    expected += 3 * plan(load, 1 << 30).plan.kv_block_bytes;
+    std::promise<void> ended;
+    GenerateRequest r;
+    r.prompt.assign(70, 65);
+    r.options.num_predict = 1;
+    r.options.kv_types = types;
+    r.on_done = [&](const Result<GenerateStats>&) { ended.set_value(); };
+    ASSERT_TRUE(model().engine().submit(std::move(r)));
+    ended.get_future().wait();
+    const auto m = model().memory();
+    EXPECT_EQ(m["kv"]["planned"], expected) << name;
+    EXPECT_EQ(m["kv"]["measured"], expected) << name;
+    EXPECT_EQ(m["total"]["planned"], model().planned().plan.fixed() + expected) << name;
+  }
+  ASSERT_TRUE(model().engine().fill(0, 1));
+  EXPECT_EQ(model().memory()["kv"]["planned"], 0);
 }
 
 TEST_F(MemoryReport, AFileThatIsRemovedWhileItIsMappedIsStillTheModels) {
