@@ -34,6 +34,13 @@ Result<int64_t> Variable::whole_number(int64_t least, int64_t most) const {
 }
 
 Result<int64_t> Variable::duration_ns() const {
+  QUIPU_ASSIGN(const int64_t ns, signed_duration_ns());
+  if (ns >= 0) return ns;
+  return error(Code::kInvalidArgument, "{}={} is negative; a duration such as 90, 90s or 1m30s is meant",
+               name, value);
+}
+
+Result<int64_t> Variable::signed_duration_ns() const {
   double seconds = 0;
   const char* end = value.data() + value.size();
   const auto [stopped, ec] = std::from_chars(value.data(), end, seconds);

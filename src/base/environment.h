@@ -19,9 +19,10 @@ struct Variable {
   bool on() const;
   // kInvalidArgument names the variable, its value and what it may be.
   Result<int64_t> whole_number(int64_t least, int64_t most) const;
-  // A Go duration ("1m30s") or a number of seconds, which may have a fraction; in nanoseconds. Negative is
-  // allowed.
+  // A Go duration ("1m30s") or a number of seconds, which may have a fraction; in nanoseconds, 0 or more.
   Result<int64_t> duration_ns() const;
+  // The same where less than 0 means something: a keep-alive of -1 is for ever.
+  Result<int64_t> signed_duration_ns() const;
 };
 
 // The first of these names that is set.

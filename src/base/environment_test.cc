@@ -64,11 +64,24 @@ TEST_F(Environment, Durations) {
                                                    {"1m30s", 90'000'000'000},
                                                    {"250ms", 250'000'000},
                                                    {"0", 0},
-                                                   {"-1", -1'000'000'000},
-                                                   {"-1m", -60'000'000'000}};
-  for (const auto& [text, ns] : cases) EXPECT_EQ((Variable{kName, text}.duration_ns()), ns) << text;
-  for (const char* bad : {"x", "5x", "1e300", "nan", "s"})
+                                                   {"-0", 0}};
+  for (const auto& [text, ns] : cases) {
+    EXPECT_EQ((Variable{kName, text}.duration_ns()), ns) << text;
+    EXPECT_EQ((Variable{kName, text}.signed_duration_ns()), ns) << text;
+  }
+  for (const char* bad : {"x", "5x", "1e300", "nan", "s"}) {
     EXPECT_FALSE((Variable{kName, bad}.duration_ns())) << bad;
+    EXPECT_FALSE((Variable{kName, bad}.signed_duration_ns())) << bad;
+  }
+  const std::pair<const char*, int64_t> negative[] = {
+      {"-1", -1'000'000'000}, {"-1m", -60'000'000'000}, {"-0.5", -500'000'000}};
+  for (const auto& [text, ns] : negative) {
+    EXPECT_EQ((Variable{kName, text}.signed_duration_ns()), ns) << text;
+    const auto refused = Variable{kName, text}.duration_ns();
+    ASSERT_FALSE(refused) << text;
+    EXPECT_TRUE(refused.error().message.starts_with(fmt::format("{}={} is negative", kName, text)))
+        << refused.error().message;
+  }
 }
 
 }  // namespace

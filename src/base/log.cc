@@ -105,7 +105,8 @@ std::string bad_log_format() {
 
 void init_log(bool verbose) {
   auto logger = spdlog::get("quipu");
-  if (!logger) logger = spdlog::stderr_logger_mt("quipu");
+  const bool first = !logger;
+  if (first) logger = spdlog::stderr_logger_mt("quipu");
   const auto format = environment("QUIPU_LOG_FORMAT");
   if (format && format->value == "json")
     logger->set_formatter(json_formatter());
@@ -113,7 +114,7 @@ void init_log(bool verbose) {
     logger->set_formatter(text_formatter());
   logger->set_level(wanted_level(verbose));
   spdlog::set_default_logger(logger);
-  if (const std::string warning = bad_log_format(); !warning.empty()) spdlog::warn("{}", warning);
+  if (const std::string warning = bad_log_format(); first && !warning.empty()) spdlog::warn("{}", warning);
 }
 
 }  // namespace quipu

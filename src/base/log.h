@@ -13,7 +13,7 @@ namespace quipu {
 // and above are shown, with `verbose` also what is worth knowing.
 void init_log(bool verbose = false);
 
-// What is wrong with QUIPU_LOG_FORMAT, in a sentence; empty: nothing. init_log() warns of it.
+// What is wrong with QUIPU_LOG_FORMAT, in a sentence; empty: nothing. The first init_log() warns of it.
 std::string bad_log_format();
 
 }  // namespace quipu

@@ -42,6 +42,22 @@ TEST_F(Log, LevelsComeFromTheEnvironment) {
   EXPECT_EQ(level("1", true), debug);
 }
 
+// A server starts the log twice: as every command does, and then as one that says more.
+TEST_F(Log, ABadFormatIsToldOnce) {
+  spdlog::drop("quipu");
+  setenv("QUIPU_LOG_FORMAT", "xml", 1);
+  testing::internal::CaptureStderr();
+  init_log();
+  init_log(true);
+  spdlog::warn("text");
+  spdlog::default_logger()->flush();
+  const std::string log = testing::internal::GetCapturedStderr();
+  const size_t told = log.find("QUIPU_LOG_FORMAT=xml");
+  ASSERT_NE(told, std::string::npos) << log;
+  EXPECT_EQ(log.find("QUIPU_LOG_FORMAT", told + 1), std::string::npos) << log;
+  EXPECT_TRUE(log.ends_with(" W text\n")) << log;
+}
+
 TEST_F(Log, TextIsOneLine) {
   const std::string line = logged([] {
     spdlog::info("not shown");

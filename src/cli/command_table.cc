@@ -79,8 +79,8 @@ Command run() {
                 number_flag("dimensions", "embeddings: only the first N dimensions"),
                 switch_flag("no-repeat-guard", "do not end an answer that only repeats itself")},
       .takes_run_options = true,
-      .variables = {"QUIPU_HOST", "QUIPU_API_KEY", "QUIPU_HISTORY", "QUIPU_NOHISTORY", "QUIPU_EDITOR",
-                    "NO_COLOR"},
+      .variables = {"QUIPU_HOST", "QUIPU_API_KEY", "QUIPU_MEMORY", "QUIPU_MEMORY_RESERVE", "QUIPU_HISTORY",
+                    "QUIPU_NOHISTORY", "QUIPU_EDITOR", "NO_COLOR"},
       .words = Words::kModelsOrFiles};
 }
 
@@ -92,27 +92,13 @@ std::vector<Command> server_commands() {
        .summary = "Run the server, in the foreground",
        .details = "It has no flags: the environment says where it listens and how it works. Ctrl-C or "
                   "SIGTERM ends it.",
-       .variables = {"QUIPU_HOST",
-                     "QUIPU_API_KEY",
-                     "QUIPU_ORIGINS",
-                     "QUIPU_MODELS",
-                     "QUIPU_PRELOAD",
-                     "QUIPU_KEEP_ALIVE",
-                     "QUIPU_CONTEXT_LENGTH",
-                     "QUIPU_KV_CACHE_TYPE",
-                     "QUIPU_NUM_PARALLEL",
-                     "QUIPU_MAX_LOADED_MODELS",
-                     "QUIPU_MAX_QUEUE",
-                     "QUIPU_LOAD_TIMEOUT",
-                     "QUIPU_REQUEST_TIMEOUT",
-                     "QUIPU_THREADS",
-                     "QUIPU_ISA",
-                     "QUIPU_PREFIX_CACHE",
-                     "QUIPU_IDLE_TRIM",
-                     "QUIPU_NOPRUNE",
-                     "QUIPU_GO_TEMPLATE",
-                     "QUIPU_DEBUG",
-                     "QUIPU_LOG_FORMAT"}},
+       .variables =
+           {"QUIPU_HOST",         "QUIPU_API_KEY",      "QUIPU_ORIGINS",         "QUIPU_MODELS",
+            "QUIPU_PRELOAD",      "QUIPU_KEEP_ALIVE",   "QUIPU_CONTEXT_LENGTH",  "QUIPU_KV_CACHE_TYPE",
+            "QUIPU_NUM_PARALLEL", "QUIPU_MEMORY",       "QUIPU_MEMORY_RESERVE",  "QUIPU_MAX_LOADED_MODELS",
+            "QUIPU_MAX_QUEUE",    "QUIPU_LOAD_TIMEOUT", "QUIPU_REQUEST_TIMEOUT", "QUIPU_THREADS",
+            "QUIPU_ISA",          "QUIPU_PREFIX_CACHE", "QUIPU_IDLE_TRIM",       "QUIPU_NOPRUNE",
+            "QUIPU_GO_TEMPLATE",  "QUIPU_DEBUG",        "QUIPU_LOG_FORMAT"}},
       run(),
       {.name = "ps",
        .arguments = "[PREFIX]",
@@ -229,10 +215,12 @@ std::vector<Command> workbench_commands() {
       "plan", "MODEL|FILE", "What a model will take, category by category, before it is loaded",
       {number_flag("num-ctx", "tokens of one sequence; default: the model's own, as far as memory allows"),
        number_flag("parallel", "sequences at once"), kv, threads, json});
-  plan.variables.emplace_back("QUIPU_MODELS");
+  for (const char* name : {"QUIPU_MEMORY", "QUIPU_MEMORY_RESERVE", "QUIPU_MODELS"})
+    plan.variables.emplace_back(name);
   plan.words = Words::kModelsOrFiles;
   Command doctor = command("doctor", "", "What holds this machine back, and what to do about it", {json});
-  doctor.variables = {"QUIPU_HOST", "QUIPU_API_KEY", "QUIPU_THREADS", "QUIPU_ISA", "QUIPU_MODELS"};
+  doctor.variables = {"QUIPU_HOST",   "QUIPU_API_KEY",        "QUIPU_THREADS", "QUIPU_ISA",
+                      "QUIPU_MEMORY", "QUIPU_MEMORY_RESERVE", "QUIPU_MODELS"};
   doctor.words = Words::kNothing;
   doctor.most = 0;
   Command fit =
@@ -242,7 +230,8 @@ std::vector<Command> workbench_commands() {
                value_flag("quant", "TYPE", "only this quantisation, such as q4_k_m",
                           {"f16", "q8_0", "q6_k", "q4_k_m", "q4_k_s", "q4_0"}),
                switch_flag("json", "a list of plans, one for each combination")});
-  fit.variables.emplace_back("QUIPU_MODELS");
+  for (const char* name : {"QUIPU_MEMORY", "QUIPU_MEMORY_RESERVE", "QUIPU_MODELS"})
+    fit.variables.emplace_back(name);
   fit.words = Words::kModelsOrFiles;
   return {
       std::move(plan),

@@ -86,6 +86,24 @@ TEST(CommandTable, HelpPages) {
   EXPECT_EQ(help_page().find("runner"), std::string::npos);
 }
 
+TEST(CommandTable, HelpNamesWhatTheEnvironmentDecides) {
+  const auto lists = [](const char* of, const std::string& variable) {
+    return help_page(command(of)).find("\n      " + variable) != std::string::npos;
+  };
+  // Every variable of the server's that is ours.
+  for (const std::string name :
+       {"QUIPU_HOST", "QUIPU_MODELS", "QUIPU_MEMORY", "QUIPU_MEMORY_RESERVE", "QUIPU_KV_CACHE_TYPE",
+        "QUIPU_NUM_PARALLEL", "QUIPU_THREADS", "QUIPU_API_KEY", "QUIPU_PRELOAD", "QUIPU_REQUEST_TIMEOUT",
+        "QUIPU_LOG_FORMAT", "QUIPU_ISA", "QUIPU_PREFIX_CACHE", "QUIPU_IDLE_TRIM"}) {
+    ASSERT_NE(find_variable(name), nullptr) << name;
+    EXPECT_TRUE(lists("serve", name + " ") || lists("serve", name + ",") || lists("serve", name + "\n"))
+        << name;
+  }
+  for (const char* of : {"serve", "run", "plan", "fit", "doctor"})
+    for (const char* name : {"QUIPU_MEMORY ", "QUIPU_MEMORY_RESERVE "})
+      EXPECT_TRUE(lists(of, name)) << of << " " << name;
+}
+
 TEST(CommandTable, ManualPagesAreCleanRoff) {
   const Command odd{.name = "odd", .summary = "a-b \\ c", .details = ".start\n'quote\n\nlast"};
   const std::string page = man_page(odd, "1.2.3");

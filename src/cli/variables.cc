@@ -26,6 +26,11 @@ std::span<const EnvironmentVariable> environment_variables() {
       {"QUIPU_KV_CACHE_TYPE", "OLLAMA_KV_CACHE_TYPE",
        "type of the KV cache: f16, bf16, q8_0, q4_0, f32 or K:V (default q8_0)"},
       {"QUIPU_NUM_PARALLEL", "OLLAMA_NUM_PARALLEL", "sequences that a model computes at once (default 4)"},
+      {"QUIPU_MEMORY", "",
+       "memory for all models together: 8GiB, or 60% of this machine's (default: all there is but the "
+       "reserve)"},
+      {"QUIPU_MEMORY_RESERVE", "",
+       "kept free for other programs where QUIPU_MEMORY is not set (default 512MiB, or 5% if that is more)"},
       {"QUIPU_MAX_LOADED_MODELS", "OLLAMA_MAX_LOADED_MODELS", "models loaded at once (default 3)"},
       {"QUIPU_MAX_QUEUE", "OLLAMA_MAX_QUEUE", "requests that may wait (default 512)"},
       {"QUIPU_LOAD_TIMEOUT", "OLLAMA_LOAD_TIMEOUT", "how long a load may take without progress (default 5m)"},

@@ -54,15 +54,15 @@ TEST_F(LoadOptionsTest, EachVariableCounts) {
   EXPECT_FALSE(default_load_options()->bounds.memory) << "0 is automatic";
   unsetenv("QUIPU_NUM_PARALLEL");
   EXPECT_EQ(default_load_options()->n_parallel, 2);
-  setenv("QUIPU_IDLE_TRIM", "-1", 1);
+  setenv("QUIPU_IDLE_TRIM", "0", 1);  // never
   EXPECT_EQ(default_load_options()->idle_trim_seconds, 0);
 }
 
 TEST_F(LoadOptionsTest, ABadValueNamesItsVariable) {
   const std::pair<const char*, const char*> bad[] = {
-      {"QUIPU_NUM_PARALLEL", "many"},  {"QUIPU_NUM_PARALLEL", "257"}, {"QUIPU_THREADS", "-1"},
-      {"QUIPU_KV_CACHE_TYPE", "f8"},   {"QUIPU_IDLE_TRIM", "soon"},   {"QUIPU_MEMORY", "most"},
-      {"QUIPU_MEMORY_RESERVE", "101%"}};
+      {"QUIPU_NUM_PARALLEL", "many"}, {"QUIPU_NUM_PARALLEL", "257"},   {"QUIPU_THREADS", "-1"},
+      {"QUIPU_KV_CACHE_TYPE", "f8"},  {"QUIPU_IDLE_TRIM", "soon"},     {"QUIPU_IDLE_TRIM", "-5"},
+      {"QUIPU_MEMORY", "most"},       {"QUIPU_MEMORY_RESERVE", "101%"}};
   for (const auto& [name, value] : bad) {
     setenv(name, value, 1);
     const auto o = default_load_options();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "base/cpu.h"
 #include "base/environment.h"
 #include "base/units.h"
 #include "runner/kv_types.h"
@@ -57,10 +58,11 @@ class Reader {
     return n;
   }
 
-  std::chrono::nanoseconds duration(Names names, std::chrono::nanoseconds fallback) {
+  enum class Negative { kRefused, kMeant };  // for ever
+  std::chrono::nanoseconds duration(Names names, std::chrono::nanoseconds fallback, Negative negative) {
     std::chrono::nanoseconds d = fallback;
     if (const auto v = environment(names)) {
-      if (const auto given = v->duration_ns())
+      if (const auto given = negative == Negative::kMeant ? v->signed_duration_ns() : v->duration_ns())
         d = std::chrono::nanoseconds(*given);
       else
         c_.warnings.push_back(given.error().message + "; using the default");
@@ -115,9 +117,11 @@ Config Config::from_environment() {
   c.origins = read.list({"QUIPU_ORIGINS", "OLLAMA_ORIGINS"});
   c.models = read.text({"QUIPU_MODELS", "OLLAMA_MODELS"}, default_models());
   c.api_key = read.secret({"QUIPU_API_KEY"});
-  c.keep_alive = read.duration({"QUIPU_KEEP_ALIVE", "OLLAMA_KEEP_ALIVE"}, c.keep_alive);
-  c.load_timeout = read.duration({"QUIPU_LOAD_TIMEOUT", "OLLAMA_LOAD_TIMEOUT"}, c.load_timeout);
-  c.request_timeout = read.duration({"QUIPU_REQUEST_TIMEOUT"}, c.request_timeout);
+  using Negative = Reader::Negative;
+  c.keep_alive = read.duration({"QUIPU_KEEP_ALIVE", "OLLAMA_KEEP_ALIVE"}, c.keep_alive, Negative::kMeant);
+  c.load_timeout =
+      read.duration({"QUIPU_LOAD_TIMEOUT", "OLLAMA_LOAD_TIMEOUT"}, c.load_timeout, Negative::kMeant);
+  c.request_timeout = read.duration({"QUIPU_REQUEST_TIMEOUT"}, c.request_timeout, Negative::kRefused);
   c.context_length = read.number({"QUIPU_CONTEXT_LENGTH", "OLLAMA_CONTEXT_LENGTH"}, 0, 0, int64_t{1} << 30);
   c.num_parallel = read.number({"QUIPU_NUM_PARALLEL", "OLLAMA_NUM_PARALLEL"}, 0, 0, 256);
   if (c.num_parallel == 0) c.num_parallel = 4;  // to Ollama 0 is "decide"
@@ -142,6 +146,8 @@ Config Config::from_environment() {
     if (std::string warning = sentence + "; using the default";
         std::ranges::find(c.warnings, warning) == c.warnings.end())
       c.warnings.push_back(std::move(warning));
+  if (const auto isa = choose_isa(); !isa)
+    c.warnings.push_back(isa.error().message + "; no model can be loaded with it");
   std::sort(c.effective.begin(), c.effective.end());
   return c;
 }

@@ -38,7 +38,8 @@ struct Config {
   std::vector<std::string> warnings;                           // values that were passed over
   std::vector<std::pair<std::string, std::string>> effective;  // by name, for the log: variable, value
 
-  // Values that make no sense are warnings, and the default counts, as Ollama has it.
+  // Values that make no sense are warnings, and the default counts, as Ollama has it. A QUIPU_ISA that makes
+  // none is a warning, and every load will fail for it.
   static Config from_environment();
 };
 

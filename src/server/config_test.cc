@@ -14,9 +14,11 @@ class ConfigTest : public testing::Test {
  protected:
   void SetUp() override {
     for (const char* name :
-         {"HOST", "ORIGINS", "MODELS", "API_KEY", "KEEP_ALIVE", "LOAD_TIMEOUT", "REQUEST_TIMEOUT",
-          "CONTEXT_LENGTH", "NUM_PARALLEL", "MAX_LOADED_MODELS", "MAX_QUEUE", "THREADS", "KV_CACHE_TYPE",
-          "MEMORY", "MEMORY_RESERVE", "NOPRUNE", "DEBUG_LOG_REQUESTS", "GO_TEMPLATE", "PRELOAD"})
+         {"HOST",         "ORIGINS",         "MODELS",         "API_KEY",      "KEEP_ALIVE",
+          "LOAD_TIMEOUT", "REQUEST_TIMEOUT", "CONTEXT_LENGTH", "NUM_PARALLEL", "MAX_LOADED_MODELS",
+          "MAX_QUEUE",    "THREADS",         "KV_CACHE_TYPE",  "MEMORY",       "MEMORY_RESERVE",
+          "NOPRUNE",      "IDLE_TRIM",       "LOG_FORMAT",     "ISA",          "DEBUG_LOG_REQUESTS",
+          "GO_TEMPLATE",  "PRELOAD"})
       for (const char* owner : {"QUIPU_", "OLLAMA_"}) unsetenv((std::string(owner) + name).c_str());
   }
   void TearDown() override { SetUp(); }
@@ -73,6 +75,35 @@ TEST_F(ConfigTest, WhatMakesNoSenseIsAWarning) {
   EXPECT_EQ(c.warnings.size(), 4u);
 }
 
+TEST_F(ConfigTest, NegativeDurationsAreOnlyWhereTheyMeanSomething) {
+  for (const char* name : {"OLLAMA_KEEP_ALIVE", "OLLAMA_LOAD_TIMEOUT"}) setenv(name, "-5", 1);
+  const Config good = Config::from_environment();
+  EXPECT_EQ(good.keep_alive, std::chrono::seconds(-5));
+  EXPECT_EQ(good.load_timeout, std::chrono::seconds(-5));
+  EXPECT_TRUE(good.warnings.empty());
+  for (const char* name : {"QUIPU_REQUEST_TIMEOUT", "QUIPU_IDLE_TRIM"}) {
+    for (const char* value : {"-5", "-1m"}) {
+      setenv(name, value, 1);
+      const Config c = Config::from_environment();
+      EXPECT_EQ(c.request_timeout.count(), 0);
+      ASSERT_EQ(c.warnings.size(), 1u) << name;
+      EXPECT_TRUE(c.warnings[0].starts_with(fmt::format("{}={} is negative", name, value))) << c.warnings[0];
+      EXPECT_TRUE(c.warnings[0].ends_with("; using the default")) << c.warnings[0];
+    }
+    unsetenv(name);
+  }
+}
+
+TEST_F(ConfigTest, AnUnknownInstructionSetIsAWarning) {
+  setenv("QUIPU_ISA", "abacus", 1);
+  const Config c = Config::from_environment();
+  ASSERT_EQ(c.warnings.size(), 1u);
+  EXPECT_EQ(c.warnings[0],
+            "QUIPU_ISA=abacus: it must be scalar, avx2 or avx512; no model can be loaded with it");
+  setenv("QUIPU_ISA", "scalar", 1);
+  EXPECT_TRUE(Config::from_environment().warnings.empty());
+}
+
 TEST_F(ConfigTest, NoMemoryIsWhateverThereIs) {
   setenv("QUIPU_MEMORY", "0", 1);
   const Config c = Config::from_environment();
@@ -92,6 +123,7 @@ TEST_F(ConfigTest, EverySettingThatMakesNoSenseIsAFinding) {
       {"QUIPU_CONTEXT_LENGTH", "x", Status::kWarn},     {"OLLAMA_CONTEXT_LENGTH", "x", Status::kWarn},
       {"OLLAMA_KEEP_ALIVE", "soon", Status::kWarn},     {"OLLAMA_MAX_QUEUE", "-1", Status::kWarn},
       {"OLLAMA_HOST", "127.0.0.1:port", Status::kWarn}, {"QUIPU_LOG_FORMAT", "xml", Status::kWarn},
+      {"QUIPU_IDLE_TRIM", "-5", Status::kWarn},         {"QUIPU_REQUEST_TIMEOUT", "-5", Status::kWarn},
   };
   for (const auto& [name, value, status] : bad) {
     setenv(name, value, 1);
@@ -102,7 +134,8 @@ TEST_F(ConfigTest, EverySettingThatMakesNoSenseIsAFinding) {
     EXPECT_NE(found[0].remedy.find(name), std::string::npos) << found[0].remedy;
     unsetenv(name);
   }
-  setenv("QUIPU_THREADS", "many", 1);  // a finding of the processor's
+  setenv("QUIPU_THREADS", "many", 1);  // findings of the processor's
+  setenv("QUIPU_ISA", "abacus", 1);
   setenv("QUIPU_MEMORY", "garbage", 1);
   setenv("QUIPU_MEMORY_RESERVE", "-5", 1);
   setenv("OLLAMA_NUM_PARALLEL", "9999", 1);

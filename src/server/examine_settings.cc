@@ -23,7 +23,7 @@ std::string variable_of(const std::string& sentence) {
 std::vector<doctor::Finding> examine_settings(const Config& config) {
   using doctor::Status;
   std::vector<doctor::Finding> out;
-  std::set<std::string> told = {"QUIPU_THREADS"};
+  std::set<std::string> told = {"QUIPU_THREADS", "QUIPU_ISA"};
   const auto add = [&](Status status, const std::string& sentence, const std::string& name) {
     if (name.empty() || told.insert(name).second)
       out.push_back({"settings", status, sentence,

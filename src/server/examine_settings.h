@@ -11,7 +11,7 @@
 namespace quipu::server {
 
 // What a server with this config passes over. One finding, if all is well.
-// QUIPU_THREADS is left to doctor::examine_processor().
+// QUIPU_THREADS and QUIPU_ISA are left to doctor::examine_processor().
 std::vector<doctor::Finding> examine_settings(const Config& config);
 
 }  // namespace quipu::server
