@@ -1,5 +1,6 @@
 """Models under a budget that is given: what does not fit is refused with its plan, idle models go first, and whoever grows
 into the limit gives the same answers."""
+import json
 import os
 import re
 import subprocess
@@ -124,14 +125,60 @@ class Budget(ServerTest):
         self.assertEqual(self.ask(server, "plain").status, 200)
         self.assertEqual(server.request("GET", "/api/ps").json()["models"][0]["context_length"], 256)
 
+    def test_one_that_is_alone_and_cannot_grow_ends(self):
+        """Its context is the model's default, which the budget holds as q8_0 and not as f32."""
+        p = plan(512)
+        per_token = plan(512, kv="f32")["memory"]["kv"]["bytes_per_token"]
+        server = self.server(QUIPU_MEMORY=str(p["charge"] + MIB))
+        server.create("plain", model())
+        room = p["charge"] + MIB - p["fixed"]
+        fitting = room // (32 * per_token) * 32
+        self.assertIn(fitting, range(64, 500), "less than the shortest context that a model is loaded with")
+        options = {"num_predict": 500, "kv_cache_type": "f32", "repeat_guard": False, "stop": []}
+        texts = []
+        for _ in range(2):
+            answer = self.ask(server, "plain", **options)
+            self.assertEqual(answer.status, 200, answer.body)
+            last = answer.json()
+            self.assertEqual((last["quipu"]["stop"], last["done_reason"]), ("memory", "length"), last)
+            # All that there is room for was written. The last token that is said needs no place.
+            self.assertEqual(last["prompt_eval_count"] + last["eval_count"], fitting + 1)
+            self.assertEqual(last["quipu"]["kv_bytes"], fitting * per_token)
+            texts.append(last["response"])
+        self.assertEqual(texts[0], texts[1])
+        # Whoever comes next finds the memory free, and a stream ends the same way.
+        streamed = server.post("/api/chat", {"model": "plain", "messages": [{"role": "user", "content": "Count from 1 to 1000."}],
+                                             "options": {**options, "temperature": 0}})
+        lines = [json.loads(line) for line in streamed.body.splitlines()]
+        self.assertEqual((lines[-1]["done"], lines[-1]["quipu"]["stop"], lines[-1]["done_reason"]), (True, "memory", "length"))
+        self.assertEqual(self.ask(server, "plain").status, 200)
+        stop(server)
+        server = self.server()
+        server.create("plain", model())
+        whole = self.ask(server, "plain", **options, num_ctx=1024).json()
+        self.assertNotEqual(whole["quipu"]["stop"], "memory")
+        self.assertTrue(whole["response"].startswith(texts[0]), "what was said until then is the same")
+
     def test_a_bad_value_is_a_warning(self):
         bad = {"QUIPU_MEMORY": "plenty", "QUIPU_KV_CACHE_TYPE": "zz", "OLLAMA_NUM_PARALLEL": "9999", "QUIPU_THREADS": "all",
-               "QUIPU_IDLE_TRIM": "soon"}
-        server = self.server(**bad)
+               "QUIPU_IDLE_TRIM": "-5", "QUIPU_REQUEST_TIMEOUT": "-5"}
+        server = self.server(**bad, QUIPU_LOG_FORMAT="xml")
+        self.assertEqual(server.log_text().count("QUIPU_LOG_FORMAT=xml"), 1, server.log_text())
         self.smol(server)
         self.assertEqual(self.ask(server, "smol").status, 200)
         for name in bad:
             self.assertEqual(server.log_text().count(f"W invalid environment variable: {name}"), 1, server.log_text())
+        settings = [one for one in server.request("GET", "/api/doctor").json()["findings"] if one["name"] == "settings"]
+        for name in ("QUIPU_IDLE_TRIM", "QUIPU_REQUEST_TIMEOUT"):
+            self.assertEqual([one["status"] for one in settings if name in one["remedy"]], ["warn"], settings)
+
+    def test_an_unknown_instruction_set_is_a_warning_before_the_first_load(self):
+        server = self.server(QUIPU_ISA="abacus")
+        self.assertEqual(server.log_text().count("W invalid environment variable: QUIPU_ISA=abacus"), 1, server.log_text())
+        self.smol(server)
+        answer = self.ask(server, "smol")
+        self.assertGreaterEqual(answer.status, 400, answer.body)
+        self.assertIn("QUIPU_ISA=abacus", answer.json()["error"])
 
     def two_models(self, server):
         self.smol(server)

@@ -298,7 +298,7 @@ class Server(ServerTest):
         self.assertEqual(said["memory"], self.s.post("/api/plan", {"model": "smol"}).json()["memory"])
         table = self.elsewhere("plan", "smol")
         self.assertRegex(table, r"\Asmol \(llama, Q4_1\)\nnum_ctx 768, parallel 3, KV cache q4_0(:q4_0)?\n")
-        self.assertIn(" 1 threads; not the context\n", table)
+        self.assertIn(" 1 thread; not the context\n", table)
         # Flags count, and the settings of whoever asks do not.
         flags = ("--num-ctx", "512", "--parallel", "2", "--kv-cache-type", "q8_0", "--threads", "2")
         table = self.elsewhere("plan", "smol", *flags, QUIPU_CONTEXT_LENGTH="1024", QUIPU_THREADS="3")
@@ -307,7 +307,7 @@ class Server(ServerTest):
         mine = self.elsewhere("plan", model(), *flags, host="127.0.0.1:1")
         self.assertEqual([re.sub(r"\S+ \S+ are free", "", line) for line in mine.splitlines()[1:]],
                          [re.sub(r"\S+ \S+ are free", "", line) for line in table.splitlines()[1:]])
-        self.assertIn("1 threads", self.elsewhere("plan", "smol", QUIPU_THREADS="3"))
+        self.assertIn(" 1 thread;", self.elsewhere("plan", "smol", QUIPU_THREADS="3"))
         self.s.post("/api/generate", {"model": "smol", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}})
         table = self.elsewhere("plan", "smol")
         self.assertIn("measured\n", table)

@@ -137,8 +137,8 @@ MemoryPlan plan(const ModelShape& shape, const RuntimeOptions& o) {
        fmt::format("{} tokens in use x {} B, by {} tokens{}", o.tokens_in_use, p.kv_bytes_per_token,
                    kBlockTokens, has_windows ? "; windowed layers less" : "")});
   p.lines.push_back({Category::kWorkspace, shape.workspace_bytes,
-                     fmt::format("prefill chunks of {} rows, {} threads; not the context", shape.max_rows,
-                                 shape.n_threads)});
+                     fmt::format("prefill chunks of {} rows, {} thread{}; not the context", shape.max_rows,
+                                 shape.n_threads, shape.n_threads == 1 ? "" : "s")});
   // A row of logits and an embedding's sum for each sequence, and one list of candidates (id and logit) in
   // which the sampler works.
   const uint64_t of_each = add(mul(shape.n_vocab, 4), mul(shape.n_embd, 8));

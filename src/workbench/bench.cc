@@ -163,8 +163,9 @@ Result<void> run(const Options& o) {
     std::cout << out.dump() << "\n";
     return {};
   }
-  std::cout << fmt::format("{} ({}, {} threads), loaded in {:.3f} s\n", o.file,
-                           isa_name(kernels::active_isa()), model->pool().size(), load_seconds);
+  std::cout << fmt::format("{} ({}, {} thread{}), loaded in {:.3f} s\n", o.file,
+                           isa_name(kernels::active_isa()), model->pool().size(),
+                           model->pool().size() == 1 ? "" : "s", load_seconds);
   if (o.prompt > 0)
     std::cout << fmt::format(
         "prefill {:>5} tokens at depth {}: {:8.1f} tok/s  {:7.1f} GOP/s  {:3.0f} % of the int8 peak {:.0f}\n",
