@@ -53,16 +53,18 @@ class Budget(ServerTest):
         server = self.server(QUIPU_MEMORY=str(plan(512)["charge"] + 10 * MIB))
         self.smol(server)
         self.assertEqual(self.ask(server, "smol").status, 200)
-        sentence, p = self.assert_refused(self.ask(server, "smol", num_ctx=4096), "smol")
-        self.assertRegex(sentence, r"\A4096 tokens need a KV cache of .*: try num_ctx \d+\Z")
-        fits = int(sentence.rsplit(" ", 1)[1])
+        sentence, p = self.assert_refused(self.ask(server, "smol", num_ctx=2048), "smol")
+        fits = int(re.fullmatch(r"2048 tokens need a KV cache of .*: try num_ctx (\d+), or kv_cache_type q4_0", sentence)[1])
         self.assertGreater(fits, 512)
-        self.assertEqual([a["change"] for a in p["alternatives"]], [f"num_ctx={fits}"])
+        self.assertEqual([a["change"] for a in p["alternatives"]], [f"num_ctx={fits}", "kv_cache_type=q4_0"])
         planned = server.post("/api/plan", {"model": "smol", "options": {"num_ctx": fits}}).json()
         self.assertEqual(p["alternatives"][0]["fits"], planned["fits"])  # of four sequences only one can be so long
         self.assertEqual(planned["fits"], "tight")
         self.assertEqual(self.ask(server, "smol", num_ctx=fits).status, 200)
         self.assertEqual(self.ask(server, "smol", num_ctx=fits + 1).status, 507)
+        self.assertEqual(self.ask(server, "smol", num_ctx=2048, kv_cache_type="q4_0").status, 200)
+        sentence, _ = self.assert_refused(self.ask(server, "smol", num_ctx=4096), "smol")
+        self.assertRegex(sentence, r": try num_ctx \d+\Z")  # no cache type is small enough
         self.assertEqual(len(server.runners()), 1)
 
     def test_what_a_refusal_advises_works(self):
@@ -104,7 +106,7 @@ class Budget(ServerTest):
         server.create("plain", model(), parameters={"num_ctx": 128})
         self.assertEqual(self.ask(server, "plain").status, 200)
         sentence, p = self.assert_refused(self.ask(server, "plain", num_ctx=4096), "plain")
-        fits = int(sentence.rsplit(" ", 1)[1])
+        fits = int(re.search(r"try num_ctx (\d+)", sentence)[1])
         self.assertGreater(p["machine"]["admitted"], 0)
         answer = server.post("/api/generate", {"model": "plain", "prompt": " a" * (fits - 8), "raw": True, "stream": False,
                                                "options": {"num_ctx": fits, "num_predict": 4, "temperature": 0}})
@@ -158,6 +160,50 @@ class Budget(ServerTest):
         whole = self.ask(server, "plain", **options, num_ctx=1024).json()
         self.assertNotEqual(whole["quipu"]["stop"], "memory")
         self.assertTrue(whole["response"].startswith(texts[0]), "what was said until then is the same")
+
+    def test_a_default_beyond_the_budget_is_what_the_budget_holds(self):
+        p = plan(512)
+        of_token = p["memory"]["kv"]["bytes_per_token"]
+        memory = {"QUIPU_MEMORY": str(p["fixed"] + 3000 * of_token)}
+        most = 3000 // 32 * 32  # whole blocks
+        server = self.server(**memory)
+        server.create("plain", model(), parameters={"num_ctx": 4096})
+        server.create("shorter", model(), parameters={"num_ctx": 640})
+        for setting in ({}, {"OLLAMA_CONTEXT_LENGTH": "4096"}):
+            with self.subTest(**setting):
+                if setting:
+                    stop(server)
+                    server = self.server(**memory, **setting)
+                    server.create("plain", model())
+                self.assertEqual(server.post("/api/plan", {"model": "plain"}).json()["memory"]["kv"]["ceiling"],
+                                 4 * most * of_token)
+                answer = self.ask(server, "plain", prompt=" a" * 5000, num_predict=4)
+                self.assertEqual(answer.status, 200, answer.body)
+                last = answer.json()
+                self.assertLess(last["prompt_eval_count"], most)
+                self.assertEqual(last["prompt_eval_count"] + last["quipu"]["dropped_tokens"], 5000)
+                self.assertEqual(server.request("GET", "/api/ps").json()["models"][0]["context_length"], most)
+                self.assertIn(f"of the default num_ctx, 4096, the budget holds {most}", server.log_text())
+                if not setting:  # another name for the same file has its own
+                    last = self.ask(server, "shorter", prompt=" a" * 5000, num_predict=4).json()
+                    self.assertLess(last["prompt_eval_count"], 640)
+                    self.assertEqual(server.request("GET", "/api/ps").json()["models"][0]["context_length"], 640)
+                # What a request asks for itself is another matter.
+                self.assert_refused(self.ask(server, "plain", num_ctx=4096), "plain")
+
+    def test_bad_values_of_our_own_options(self):
+        server = self.server()
+        self.smol(server)
+        for path, asked in (("/api/generate", {"prompt": "x"}), ("/api/generate", {}), ("/api/chat", {}), ("/api/plan", {}),
+                            ("/api/chat", {"messages": [{"role": "user", "content": "x"}]}),
+                            ("/api/embed", {"input": "x"}), ("/api/embed", {"input": ""}), ("/api/embeddings", {"prompt": "x"})):
+            for name, values in (("kv_cache_type", ["zz", "q8_0:", 8, True]), ("max_seconds", [-1, "soon"]),
+                                 ("repeat_guard", ["perhaps"])):
+                for value in values:
+                    answer = server.post(path, {"model": "smol", **asked, "options": {name: value}})
+                    self.assertEqual(answer.status, 400, (path, name, value, answer.body))
+                    self.assertIn(name, answer.json()["error"])
+        self.assertEqual(self.loaded(server), set())
 
     def test_a_bad_value_is_a_warning(self):
         bad = {"QUIPU_MEMORY": "plenty", "QUIPU_KV_CACHE_TYPE": "zz", "OLLAMA_NUM_PARALLEL": "9999", "QUIPU_THREADS": "all",
@@ -344,7 +390,7 @@ class Refusal:
         self.assertEqual((done.returncode, done.stdout.strip()), (1, ""))
         size = bytes_text(8000 * plan(8000, self.parallel)["memory"]["kv"]["bytes_per_token"])
         self.assertIn(f"8000 tokens need a KV cache of {size}, ", done.stderr)
-        self.assertRegex(done.stderr, rf"(?m)^  kv +{re.escape(size)}   8000 tokens in use")
+        self.assertRegex(done.stderr, rf"(?m)^  kv +{re.escape(size)}   room for 8000 tokens$")
         fits = int(re.search(r": try num_ctx (\d+)\n", done.stderr)[1])
         self.assertGreater(fits, 512)
         self.assertEqual(run("--num-ctx", str(fits), *self.SHORT).returncode, 0)

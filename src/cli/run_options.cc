@@ -45,7 +45,8 @@ constexpr std::array kOptions = {
     RunOption{"num_thread", OptionKind::kInteger, 0, 1024, "N", "threads; 0: one for each physical core"},
     RunOption{"kv_cache_type", OptionKind::kText, 0, 0, "T",
               "type of the KV cache: f16, bf16, q8_0, q4_0 or f32, or K:V; default q8_0"},
-    RunOption{"max_seconds", OptionKind::kNumber, 0, 1e9, "X", "most seconds of an answer; 0: no limit"},
+    RunOption{"max_seconds", OptionKind::kNumber, 0, 1e9, "X",
+              "most seconds until the end, waiting and loading included"},
     RunOption{"repeat_guard", OptionKind::kBoolean, 0, 0, "BOOL",
               "end an answer that only repeats itself; default true"},
 };

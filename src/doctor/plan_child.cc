@@ -15,7 +15,7 @@ std::vector<std::string> plan_arguments(const PlanRequest& r) {
   add("--budget", std::to_string(r.budget));
   if (r.admitted > 0) add("--admitted", std::to_string(r.admitted));
   add("--parallel", std::to_string(r.n_parallel));
-  if (r.n_ctx > 0) add("--num-ctx", std::to_string(r.n_ctx));
+  if (r.n_ctx > 0) add(r.n_ctx_is_default ? "--default-num-ctx" : "--num-ctx", std::to_string(r.n_ctx));
   if (!r.kv_cache_type.empty()) add("--kv-cache-type", r.kv_cache_type);
   if (r.threads > 0) add("--threads", std::to_string(r.threads));
   if (!r.projector.empty()) add("--projector", r.projector);

@@ -21,6 +21,7 @@ struct PlanRequest {
   uint64_t admitted = 0;  // of the budget, to other models
   int64_t n_parallel = 1;
   int64_t n_ctx = 0;               // above the trained length: that; 0: what the budget holds
+  bool n_ctx_is_default = false;   // of n_ctx, too, what the budget holds
   std::string kv_cache_type = {};  // empty: the default
   int64_t threads = 0;             // 0: the default
 };

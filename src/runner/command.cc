@@ -86,6 +86,7 @@ int runner_command(std::span<const std::string> args) {
   constexpr std::string_view kSlotFlag = "--budget-slot";
   if (std::ranges::find(args, kSlotFlag) != args.end()) {
     o.load = load_options_below_server();
+    o.load.n_ctx_is_default = true;  // what a request asks for comes with the request
   } else if (auto defaults = default_load_options()) {
     o.load = *defaults;
   } else {

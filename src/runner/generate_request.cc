@@ -141,6 +141,7 @@ Result<GenerateCall> read_generate(const Json& body, int64_t n_vocab, UnknownOpt
   QUIPU_ASSIGN(call.prompt, read_prompt(body, n_vocab));
   QUIPU_TRY(read_options(field(body, "options"), call.options, unknown));
   QUIPU_ASSIGN(call.options.shift, flag_field(body, "shift", true));
+  QUIPU_ASSIGN(call.default_n_ctx, integer_field(body, "default_num_ctx", 0, 0, INT64_MAX));
   QUIPU_ASSIGN(call.return_context, flag_field(body, "return_context", false));
   QUIPU_ASSIGN(call.render_only, flag_field(body, "render_only", false));
   QUIPU_ASSIGN(const bool logprobs, flag_field(body, "logprobs", false));

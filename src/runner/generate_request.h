@@ -28,6 +28,8 @@ struct GeneratePrompt {
 struct GenerateCall {
   GeneratePrompt prompt;
   GenerateOptions options;
+  int64_t default_n_ctx =
+      0;  // where the options have none, as much of it as the budget holds; 0: the engine's
   bool return_context = false, render_only = false;
 };
 

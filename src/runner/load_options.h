@@ -21,6 +21,7 @@ struct Wish {
 
 struct LoadOptions {
   int64_t n_ctx = 0;  // 0: the model's trained length, as far as the budget holds one sequence of it
+  bool n_ctx_is_default = false;  // and no more of n_ctx than that, either, if it is not refused
   int64_t n_parallel = 4;
   int n_threads = 0;  // 0: one per physical core
   // Half the bytes of f16 at its speed, and a KL divergence of 0.0004 to 0.0007 from it (docs/memory.md).

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "kernels/dispatch.h"
+#include "model/plan_choices.h"
 #include "runner/kv_types.h"
 
 namespace quipu::runner {
@@ -28,13 +29,10 @@ std::vector<Token> suppressed_tokens(const gguf::File& file, int64_t n_vocab) {
   return tokens;
 }
 
-// A plan with the KV cache that a load is charged for, of which none is in use yet.
-memory::MemoryPlan charged(memory::MemoryPlan plan, const memory::RuntimeOptions& o) {
-  const uint64_t kv = memory::charge(plan, o) - plan.fixed();
+// A plan with a KV cache of which nothing is in use yet.
+memory::MemoryPlan with_kv(memory::MemoryPlan plan, uint64_t bytes, const std::string& why) {
   for (memory::PlanLine& line : plan.lines)
-    if (line.category == memory::Category::kKv && line.bytes < kv)
-      line = {line.category, kv,
-              fmt::format("room for a first sequence of {} tokens", memory::first_tokens(o))};
+    if (line.category == memory::Category::kKv) line = {line.category, bytes, why};
   return plan;
 }
 
@@ -62,6 +60,8 @@ void LoadedModel::plan(LoadOptions& options, const memory::Machine& machine) {
     return plan_model(*file_, *model_, o, machine, projector_bytes());
   };
   planned_ = of(options);
+  if (options.n_ctx_is_default && std::min(options.n_ctx, model_->n_ctx_train()) > planned_.options.n_ctx)
+    spdlog::warn("of the default num_ctx, {}, the budget holds {}", options.n_ctx, planned_.options.n_ctx);
   if (options.wish.empty() || memory::charge(planned_.plan, planned_.options) <= machine.budget()) return;
   spdlog::info("a KV cache of {} tokens, {}, does not fit: planned as it was asked for",
                planned_.options.n_ctx, planned_.kv_type);
@@ -86,6 +86,7 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
     QUIPU_ASSIGN(m->budget_, memory::ModelBudget::alone(options.bounds));
   }
   const memory::Machine machine = m->budget_->machine();
+  m->budget_at_load_ = machine.budget();
   m->plan(options, machine);
   const Planned& p = m->planned_;
   const uint64_t fixed = p.plan.fixed();
@@ -150,47 +151,76 @@ LoadFailure LoadedModel::does_not_fit(const std::string& path, const memory::Mac
                   {"charge", memory::charge(p.plan, p.options)},
                   {"fits", "no"},
                   {"alternatives", alternatives_json(others)}};
-  failure.table =
-      memory::plan_lines(charged(p.plan, p.options), p.options) + memory::alternatives_table(others);
+  const std::string room =
+      fmt::format("room for a first sequence of {} tokens", memory::first_tokens(p.options));
+  failure.table = memory::plan_lines(
+                      with_kv(p.plan, memory::charge(p.plan, p.options) - p.plan.fixed(), room), p.options) +
+                  memory::alternatives_table(others);
   return failure;
 }
 
-std::expected<void, LoadFailure> LoadedModel::check_room(const RunLimits& limits, int64_t n_tokens) const {
-  const KvTypes types = limits.kv_types.value_or(engine_->options().kv_types);
+Planned LoadedModel::planned_with(const Types& asked, int64_t n_tokens) const {
+  const KvTypes types = asked.value_or(engine_->options().kv_types);
   Planned p = planned_;
   p.kv_type = kv_types_name(types);
   p.options.k_bytes_per_32 = kernels::kv_bytes_per_32(types.k);
   p.options.v_bytes_per_32 = kernels::kv_bytes_per_32(types.v);
-  p.options.n_ctx = p.options.tokens_in_use = std::max(limits.n_ctx, n_tokens);
+  p.options.n_ctx = p.options.tokens_in_use = n_tokens;
   p.plan = memory::plan(p.shape, p.options);
-  // What others hold can be had, as long as the budget holds it.
-  const memory::Machine machine = budget_->machine();
-  const uint64_t room = p.kv_room(machine.budget()), wanted = p.plan.kv_of_sequence(p.options.n_ctx);
-  if (wanted <= room) return {};
-  const int64_t tokens = p.plan.tokens_within(room);
-  LoadFailure failure(
-      {Code::kOutOfMemory,
-       fmt::format("{} tokens need a KV cache of {}, and the budget has room for {}: try num_ctx {}",
-                   p.options.n_ctx, format_bytes(wanted), format_bytes(room), tokens),
-       {}});
+  return p;
+}
+
+// A shorter context, and the first cache type with which this one fits.
+LoadFailure LoadedModel::too_long(const Planned& p, const memory::Machine& machine, uint64_t wanted,
+                                  uint64_t room) {
   auto others = nlohmann::ordered_json::array();
-  if (tokens > 0) {
+  std::string advice;
+  const auto add = [&](Planned other, const char* name, const std::string& value) {
+    other.options.tokens_in_use = 0;
+    other.plan = memory::plan(other.shape, other.options);
+    others.push_back({{"change", fmt::format("{}={}", name, value)},
+                      {"total", other.plan.fixed() + other.plan.kv_of_sequence(other.options.n_ctx)},
+                      {"fits", memory::fit_name(memory::fits(other.plan, other.options, machine.budget()))}});
+    advice += fmt::format("{}{} {}", advice.empty() ? ": try " : ", or ", name, value);
+  };
+  if (const int64_t tokens = p.plan.tokens_within(room); tokens > 0) {
     Planned shorter = p;
     shorter.options.n_ctx = tokens;
-    shorter.options.tokens_in_use = 0;
-    shorter.plan = memory::plan(p.shape, shorter.options);
-    others.push_back(
-        {{"change", fmt::format("num_ctx={}", tokens)},
-         {"total", machine.budget() - room + p.plan.kv_of_sequence(tokens)},
-         {"fits", memory::fit_name(memory::fits(shorter.plan, shorter.options, machine.budget()))}});
+    add(std::move(shorter), "num_ctx", std::to_string(tokens));
   }
+  for (const memory::Choices::Kv& kv : kv_choices()) {
+    Planned smaller = p;
+    smaller.options.k_bytes_per_32 = kv.k_bytes_per_32;
+    smaller.options.v_bytes_per_32 = kv.v_bytes_per_32;
+    if (memory::plan(p.shape, smaller.options).kv_of_sequence(p.options.n_ctx) > room) continue;
+    add(std::move(smaller), "kv_cache_type", kv.name);
+    break;
+  }
+  LoadFailure failure({Code::kOutOfMemory,
+                       fmt::format("{} tokens need a KV cache of {}, and the budget has room for {}{}",
+                                   p.options.n_ctx, format_bytes(wanted), format_bytes(room), advice),
+                       {}});
   failure.plan = {{"memory", plan_json(p)},
                   {"machine", machine_json(machine)},
                   {"charge", p.plan.total()},
                   {"fits", "no"},
                   {"alternatives", std::move(others)}};
-  failure.table = memory::plan_lines(p.plan, p.options);
-  return std::unexpected(std::move(failure));
+  failure.table = memory::plan_lines(
+      with_kv(p.plan, wanted, fmt::format("room for {} tokens", p.options.n_ctx)), p.options);
+  return failure;
+}
+
+int64_t LoadedModel::context_within_budget(const Types& types, int64_t n_ctx) const {
+  return longest_context(planned_with(types, n_ctx), budget_at_load_);
+}
+
+std::expected<void, LoadFailure> LoadedModel::check_room(const Types& types, int64_t n_tokens) const {
+  const Planned p = planned_with(types, n_tokens);
+  // What others hold can be had, as long as the budget holds it.
+  const memory::Machine machine = budget_->machine();
+  const uint64_t room = p.kv_room(machine.budget()), wanted = p.plan.kv_of_sequence(p.options.n_ctx);
+  if (wanted <= room) return {};
+  return std::unexpected(too_long(p, machine, wanted, room));
 }
 
 nlohmann::ordered_json LoadedModel::memory() const {

@@ -47,9 +47,15 @@ class LoadedModel {
   // The tokenizer, or the error that a request for text gets.
   Result<const Tokenizer*> need_tokenizer() const;
 
+  // Of a sequence; absent: the engine's.
+  using Types = std::optional<KvTypes>;
+
   // kOutOfMemory, with the number of tokens that fit, when this machine could not hold a sequence of n_tokens
-  // (or of the context it asks for) even alone: better refused at once than when it is half written.
-  std::expected<void, LoadFailure> check_room(const RunLimits& limits, int64_t n_tokens) const;
+  // even alone: better refused at once than when it is half written.
+  std::expected<void, LoadFailure> check_room(const Types& types, int64_t n_tokens) const;
+  // As many of n_ctx tokens as the budget could hold for one sequence when the model was loaded, but no fewer
+  // than are of use: a default does not change while a model is loaded.
+  int64_t context_within_budget(const Types& types, int64_t n_ctx) const;
 
   nlohmann::ordered_json memory() const;
   nlohmann::ordered_json info() const;
@@ -59,6 +65,9 @@ class LoadedModel {
   void plan(LoadOptions& options, const memory::Machine& machine);
   Result<void> open_projectors(const std::vector<std::string>& paths);
   uint64_t projector_bytes() const;
+  Planned planned_with(const Types& types, int64_t n_tokens) const;  // in one sequence's cache
+  static LoadFailure too_long(const Planned& p, const memory::Machine& machine, uint64_t wanted,
+                              uint64_t room);
   LoadFailure does_not_fit(const std::string& path, const memory::Machine& machine) const;
 
   memory::Ledger ledger_;
@@ -69,6 +78,7 @@ class LoadedModel {
   std::string tokenizer_error_;
   std::unique_ptr<memory::ModelBudget> budget_;
   Planned planned_;
+  uint64_t budget_at_load_ = 0;
   std::unique_ptr<ThreadPool> pool_;
   memory::Arena workspace_, output_;
   std::unique_ptr<Engine> engine_;  // last: ends first

@@ -37,13 +37,19 @@ Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions
   const int64_t trained = model.n_ctx_train();
   p.options.n_ctx = load.n_ctx > 0 ? std::min(load.n_ctx, trained) : trained;
   p.plan = memory::plan(shape, p.options);
-  if (load.n_ctx <= 0 && p.plan.kv_block_bytes > 0) {
-    // One sequence of the default length must fit beside everything else; it takes whole blocks.
-    const int64_t fitting = p.plan.tokens_within(p.kv_room(machine.budget()));
-    p.options.n_ctx = std::min(trained, std::max(fitting, kLeastContext));
+  // Of a set default, too, where it can be loaded at all: else the refusal is of what was set.
+  if (load.n_ctx <= 0 || (load.n_ctx_is_default && memory::charge(p.plan, p.options) <= machine.budget())) {
+    p.options.n_ctx = longest_context(p, machine.budget());
     p.plan = memory::plan(shape, p.options);
   }
   return p;
+}
+
+int64_t longest_context(const Planned& p, uint64_t budget) {
+  const int64_t n = p.options.n_ctx;
+  if (p.plan.kv_block_bytes == 0) return n;
+  // One sequence must fit beside everything else; it takes whole blocks.
+  return std::min(n, std::max(p.plan.tokens_within(p.kv_room(budget)), kLeastContext));
 }
 
 Measured measure(const std::vector<std::string>& model_paths,

@@ -34,11 +34,14 @@ struct Planned {
 };
 
 // Pure but for the machine it is given. n_ctx above the trained length is lowered to it. Where none is given
-// it is as long as the whole budget can hold one sequence: what else is loaded now may make room when it is
-// needed, and a model's context should not depend on its company. projector_bytes: of
-// the files beside the model's.
+// or it is a default that can be loaded, it is as long as the whole budget can hold one sequence: what else
+// is loaded now may make room when it is needed, and a model's context should not depend on its company.
+// projector_bytes: of the files beside the model's.
 Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions& load,
                    const memory::Machine& machine, uint64_t projector_bytes = 0);
+
+// As many of its tokens as the budget can hold for one sequence, but no fewer than are of use.
+int64_t longest_context(const Planned& p, uint64_t budget);
 
 // What this process takes, from /proc/self/smaps.
 struct Measured {

@@ -47,6 +47,19 @@ TEST_F(MemoryReport, TheDefaultContextIsWhatOneSequenceMayTake) {
   EXPECT_EQ(small.options.n_ctx, 512);
   EXPECT_EQ(memory::fits(small.plan, small.options, small.free), memory::Fit::kNo);
   EXPECT_EQ(plan({}, 5).kv_room(5), 0u);
+
+  // The same where somebody has set one; what is asked for stays as it is.
+  LoadOptions load{.n_ctx = 4096, .n_ctx_is_default = true};
+  const auto context = [&](uint64_t tokens) {
+    return plan(load, fixed + tokens * whole.plan.kv_bytes_per_token).options.n_ctx;
+  };
+  EXPECT_EQ(context(3000), 2976);
+  EXPECT_EQ(context(5000), 4096);
+  EXPECT_EQ(context(1000), 4096) << "its charge does not fit: refused, with what would";
+  load.n_ctx = 300;
+  EXPECT_EQ(context(10), 300);
+  load = {.n_ctx = 4096};
+  EXPECT_EQ(context(3000), 4096);
 }
 
 TEST_F(MemoryReport, CacheTypesCount) {

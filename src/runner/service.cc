@@ -177,10 +177,14 @@ Json Service::refuse(const Call& call, const LoadFailure& failure) {
 
 Result<Json> Service::generate(const Json& body, const Call& call) {
   const int64_t n_vocab = model_.model().n_vocab(), trained = model_.model().n_ctx_train();
+  const int64_t longest = std::max(trained, model_.engine().options().n_ctx);
   QUIPU_ASSIGN(GenerateCall asked, read_generate(body, n_vocab, unknown_options_));
   GenerateOptions& options = asked.options;
   options.since = call.received;
-  if (options.n_ctx > std::max(trained, model_.engine().options().n_ctx))
+  const int64_t asked_context = options.n_ctx;  // has to fit; of a default its prompt alone
+  if (asked_context == 0 && asked.default_n_ctx > 0)
+    options.n_ctx = model_.context_within_budget(options.kv_types, std::min(asked.default_n_ctx, longest));
+  if (options.n_ctx > longest)
     return error(Code::kInvalidArgument, "num_ctx {} is more than the {} tokens this model was trained for",
                  options.n_ctx, trained);
   if (asked.render_only) {
@@ -188,10 +192,12 @@ Result<Json> Service::generate(const Json& body, const Call& call) {
     return Json{
         {"prompt", p.text}, {"prompt_tokens", p.tokens.size()}, {"dropped_messages", p.dropped_messages}};
   }
-  if (const auto room = model_.check_room(options, 1); !room) return refuse(call, room.error());
+  if (const auto room = model_.check_room(options.kv_types, std::max<int64_t>(asked_context, 1)); !room)
+    return refuse(call, room.error());
   QUIPU_ASSIGN(Prompt prompt, make_prompt(model_, templates_, asked.prompt, options, call.patience));
   const auto n_tokens = static_cast<int64_t>(prompt.tokens.size());
-  if (const auto room = model_.check_room(options, n_tokens + 1); !room) return refuse(call, room.error());
+  if (const auto room = model_.check_room(options.kv_types, std::max(asked_context, n_tokens + 1)); !room)
+    return refuse(call, room.error());
   QUIPU_TRY(AnswerStream::start({model_, queue_, call.exchange, call.received, asked.return_context},
                                 std::move(prompt), std::move(options)));
   return Json();

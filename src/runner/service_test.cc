@@ -81,6 +81,19 @@ TEST_F(ServiceTest, SaysWhatWasDropped) {
   EXPECT_EQ(b.done["prompt_tokens"].get<int>() + b.done["dropped_tokens"].get<int>(), 1000);
 }
 
+TEST_F(ServiceTest, ADefaultContextIsForWhoAsksForNone) {
+  const auto prompt_tokens = [](const Json& more) {
+    Json body = {{"prompt", std::string(280, 'x')}, {"raw", true}, {"options", {{"num_predict", 1}}}};
+    body.merge_patch(more);
+    return generate(body).done["prompt_tokens"].get<int>();
+  };
+  EXPECT_LT(prompt_tokens(Json::object()), 256);
+  EXPECT_EQ(prompt_tokens({{"default_num_ctx", 300}}), 280);
+  EXPECT_EQ(prompt_tokens({{"default_num_ctx", int64_t{1} << 62}}), 280) << "as much of it as there is";
+  EXPECT_LT(prompt_tokens({{"default_num_ctx", 300}, {"options", {{"num_ctx", 64}}}}), 64);
+  EXPECT_EQ(refusal("/generate", R"({"prompt":"x","default_num_ctx":-1})"), "400 invalid_argument");
+}
+
 TEST_F(ServiceTest, RefusesBeforeTheFirstLine) {
   for (const char* body :
        {"", "{", "[]", R"({"prompt":5})", R"({"prompt":"x","options":[]})",

@@ -90,6 +90,17 @@ Result<Json> ask_for_plan(const Options& o) {
                server_name(), why.empty() ? fmt::format("status {}", answer->status) : why);
 }
 
+// Why it is another context than somebody wants; empty: it is not.
+std::string note_on_context(const runner::LoadOptions& load, int64_t trained, int64_t n_ctx) {
+  const bool is_default = load.n_ctx == 0 || load.n_ctx_is_default;
+  if (!is_default && load.n_ctx > trained)
+    return fmt::format("num_ctx {} is more than the {} tokens this model was trained for, which count",
+                       load.n_ctx, trained);
+  const int64_t wanted = load.n_ctx > 0 ? std::min(load.n_ctx, trained) : trained;
+  if (!is_default || n_ctx >= wanted) return {};
+  return fmt::format("of the default num_ctx, {}, the budget holds {}", wanted, n_ctx);
+}
+
 Result<void> run(Options o) {
   gguf::guard_mappings();
   if (!o.kv.empty()) {
@@ -114,16 +125,13 @@ Result<void> run(Options o) {
   if (!o.kv.empty()) {
     QUIPU_ASSIGN(o.load.kv_types, runner::parse_kv_types(o.kv));
   }
-  const int64_t trained = model.n_ctx_train();
-  const std::string note =
-      o.load.n_ctx > trained
-          ? fmt::format("num_ctx {} is more than the {} tokens this model was trained for, which count",
-                        o.load.n_ctx, trained)
-          : "";
-  if (o.load.n_ctx == 0) o.load.n_ctx = opened.n_ctx;
-  if (o.load.n_ctx == 0) o.load.n_ctx = context_setting();
+  if (o.load.n_ctx == 0) {
+    o.load.n_ctx = opened.n_ctx > 0 ? opened.n_ctx : context_setting();
+    o.load.n_ctx_is_default = true;
+  }
   const Here here = look_around(o, named.model);
   const runner::Planned p = runner::plan_model(file, model, o.load, here.machine, opened.projector_bytes);
+  const std::string note = note_on_context(o.load, model.n_ctx_train(), p.options.n_ctx);
   const auto others = runner::alternatives(file, p);
   const Json machine = here.as_json.is_null() ? runner::machine_json(here.machine) : here.as_json;
   Json row = plan_row(o.subject, p, machine, others, here.running);
@@ -162,7 +170,13 @@ int plan_command(std::span<const std::string> args) {
   app.add_option(kBudgetFlag, o.budget)->group("");  // a server plans in a process of its own
   app.add_option("--admitted", o.admitted)->group("");
   app.add_option("--projector", o.load.projectors)->group("");
+  int64_t default_n_ctx = 0;
+  app.add_option("--default-num-ctx", default_n_ctx)->group("");
   if (!parse(app, args, &code)) return code;
+  if (default_n_ctx > 0 && o.load.n_ctx == 0) {
+    o.load.n_ctx = default_n_ctx;
+    o.load.n_ctx_is_default = true;
+  }
   o.says_parallel = app.count("--parallel") > 0;
   // CLI11 counts what the environment says, too.
   o.says_threads =

@@ -84,6 +84,7 @@ Checked<bool> check_images(const Common& c, const store::ModelInfo& model, bool 
 // The body for the runner, but for the prompt or the messages.
 Json runner_body(const Common& c, const Options& options, const store::ModelInfo& model) {
   Json body = {{"options", options.values}, {"truncate", c.truncate}};
+  set_default_context(body, options);
   body["shift"] = c.shift.value_or(model.config.model_family != "deepseek2");
   if (c.logprobs) body["logprobs"] = true;
   if (c.logprobs && c.top_logprobs > 0) body["top_logprobs"] = c.top_logprobs;

@@ -7,7 +7,6 @@
 #include <chrono>
 
 #include "doctor/plan_child.h"
-#include "runner/kv_types.h"
 #include "runner/memory_report.h"
 #include "server/native/handlers.h"
 #include "server/native/prepare.h"
@@ -24,7 +23,7 @@ constexpr std::chrono::seconds kPatience{30};
 
 struct Input {
   std::string model;
-  Json options;                       // null: none
+  Json options;
   int64_t parallel = 0, threads = 0;  // 0: as set
   bool texts = false;
 };
@@ -56,7 +55,7 @@ Result<Input> read_input(const Json& body) {
   Input in;
   QUIPU_ASSIGN(in.model, f.text("model", "name"));
   QUIPU_ASSIGN(const Json* options, f.object("options", "map[string]interface {}"));
-  if (options != nullptr) in.options = *options;
+  in.options = options != nullptr ? *options : Json::object();
   QUIPU_ASSIGN(in.parallel, f.integer("parallel", 0));
   if (in.parallel < 0 || in.parallel > 256)
     return error(Code::kInvalidArgument, "parallel must be between 1 and 256");
@@ -75,6 +74,7 @@ doctor::PlanRequest request_of(const Config& config, const store::ModelInfo& mod
           .admitted = machine.admitted,
           .n_parallel = in.parallel > 0 ? in.parallel : config.num_parallel,
           .n_ctx = options.num_ctx,
+          .n_ctx_is_default = options.num_ctx_is_default,
           .kv_cache_type = options.kv_cache_type.empty() ? config.kv_cache_type : options.kv_cache_type,
           .threads = in.threads > 0 ? in.threads : config.threads};
 }
@@ -94,14 +94,11 @@ void plan(Service& service, const ReplyPtr& reply, Parameter) {
   if ((*model)->model_path.empty())
     return reply->error(
         500, fmt::format("{} has no weights that this server can run", service.shown_name(**model)));
-  const auto options = merge_options(service, **model, in->options.is_null() ? nullptr : &in->options);
+  const auto options = merge_options(service, **model, &in->options);
   // A wrong type is 400 here, where only Ollama's own endpoints have its 500.
   if (!options)
     return reply->error(options.error().status == 500 ? 400 : options.error().status,
                         options.error().sentence);
-  if (const auto kv = options->values.find("kv_cache_type"); kv != options->values.end() && kv->is_string())
-    if (const auto types = runner::parse_kv_types(kv->get<std::string>()); !types)
-      return reply->error(400, fmt::format("option \"kv_cache_type\": {}", types.error().message));
 
   const memory::Machine machine = service.fleet().budget();
   memory::Machine beside = machine;  // without this model, if it is loaded

@@ -16,6 +16,15 @@ bool is_kv_cache_type(const Json& value) {
   return value.is_string() && runner::parse_kv_types(value.get_ref<const std::string&>()).has_value();
 }
 
+// What a runner would say of a value of ours, before anything is loaded for it; empty: nothing.
+std::string wrong_value(const Json& values) {
+  if (const auto kv = values.find("kv_cache_type"); kv != values.end() && kv->is_string())
+    if (const auto types = runner::parse_kv_types(kv->get<std::string>()); !types)
+      return fmt::format("option \"kv_cache_type\": {}", types.error().message);
+  if (values.value("max_seconds", 0.0) < 0) return "option \"max_seconds\" must not be negative";
+  return {};
+}
+
 }  // namespace
 
 std::unexpected<Refusal> refuse(int status, std::string sentence) {
@@ -41,7 +50,8 @@ Checked<Info> find_model(Service& service, const std::string& name, const NameEr
 
 Checked<Options> merge_options(Service& service, const store::ModelInfo& model, const Json* request_options) {
   Options out;
-  const auto merge = [&](const Json& from) -> Checked<int> {
+  // Whether it has a num_ctx.
+  const auto merge = [&](const Json& from) -> Checked<bool> {
     const auto converted = modelfile::convert_options(as_map(from));
     if (!converted) {
       // Ours are checked more strictly than Ollama's.
@@ -50,11 +60,15 @@ Checked<Options> merge_options(Service& service, const store::ModelInfo& model, 
     }
     for (const auto& [key, value] : converted->known.items()) out.values[key] = value;
     for (const std::string& unknown : converted->unknown) service.unknown_options().warn(unknown);
-    return 0;
+    return converted->known.contains("num_ctx");
   };
   if (auto merged = merge(Json(model.parameters)); !merged) return std::unexpected(merged.error());
-  if (request_options != nullptr)
-    if (auto merged = merge(*request_options); !merged) return std::unexpected(merged.error());
+  if (request_options != nullptr) {
+    const auto merged = merge(*request_options);
+    if (!merged) return std::unexpected(merged.error());
+    out.num_ctx_is_default = !*merged;
+    if (std::string wrong = wrong_value(out.values); !wrong.empty()) return refuse(400, std::move(wrong));
+  }
 
   const Config& config = service.config();
   if (!out.values.contains("num_ctx") && config.context_length > 0)
@@ -65,6 +79,7 @@ Checked<Options> merge_options(Service& service, const store::ModelInfo& model, 
     if (trained > 0) n = std::min(n, static_cast<int64_t>(std::min<uint64_t>(trained, INT64_MAX)));
     *it = n;
     out.num_ctx = n;
+    if (out.num_ctx_is_default) out.values.erase(it);
   }
   if (const auto kv = out.values.find("kv_cache_type"); kv != out.values.end() && is_kv_cache_type(*kv))
     out.kv_cache_type = kv->get<std::string>();
@@ -152,6 +167,10 @@ void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAli
   const uint64_t ticket = service.fleet().submit(std::move(job));
   // The fleet outlives all exchanges: the server stops taking them first.
   reply->exchange()->on_gone([&fleet = service.fleet(), ticket] { fleet.cancel(ticket); });
+}
+
+void set_default_context(Json& runner_body, const Options& options) {
+  if (options.num_ctx > 0 && options.num_ctx_is_default) runner_body["default_num_ctx"] = options.num_ctx;
 }
 
 void set_time_left(Json& runner_options, const Options& options, const Reply& reply) {

@@ -46,10 +46,15 @@ Checked<Info> find_model(Service& service, const std::string& name, const NameEr
 struct Options {
   Json values = Json::object();  // by public name; what the runner gets
   int64_t num_ctx = 0;           // 0: the runner's own
-  std::string kv_cache_type;     // empty: the runner's own
-  double max_seconds = 0;        // from the request's arrival; 0: no limit
+  // It comes from the model or the settings: a runner takes as much of it as the budget can hold, and it is
+  // not among the values.
+  bool num_ctx_is_default = true;
+  std::string kv_cache_type;  // empty: the runner's own
+  double max_seconds = 0;     // from the request's arrival; 0: no limit
 };
-// The model's options under the request's. Wrong types are a 500, as in Ollama; unknown names are logged.
+// The model's options under the request's. Wrong types are a 500, as in Ollama, those and other bad values of
+// our own options a 400; unknown names are logged. Null: there is no request that anything could be wrong
+// with.
 Checked<Options> merge_options(Service& service, const store::ModelInfo& model, const Json* request_options);
 
 fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model);
@@ -60,6 +65,9 @@ fleet::ModelRef model_ref(const Service& service, const store::ModelInfo& model)
 void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAlive keep_alive,
              const Options& options, bool light, std::function<void(fleet::Lease& lease)> work,
              std::function<void()> too_late = {});
+
+// A num_ctx that nobody asked for with the request.
+void set_default_context(Json& runner_body, const Options& options);
 
 // What is left of the options' max_seconds now, for a runner, which counts from when it is asked.
 void set_time_left(Json& runner_options, const Options& options, const Reply& reply);
