@@ -28,8 +28,7 @@ struct GeneratePrompt {
 struct GenerateCall {
   GeneratePrompt prompt;
   GenerateOptions options;
-  int64_t default_n_ctx =
-      0;  // where the options have none, as much of it as the budget holds; 0: the engine's
+  int64_t default_n_ctx = 0;  // where the options have none: as much of it as the budget holds
   bool return_context = false, render_only = false;
 };
 
