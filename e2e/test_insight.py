@@ -359,13 +359,58 @@ class Server(ServerTest):
             return [one for one in answer["findings"] if one["name"] == name]
 
         self.assertIn("2 of 2 fit", found("models")[0]["text"])
-        large, = found("model", QUIPU_MEMORY="180MiB")
-        self.assertEqual(large["status"], "warn")
-        self.assertRegex(large["text"], r"\Asmol:latest: its num_ctx 8192 takes .*; num_ctx (\d+) fits\Z")
-        self.assertIn("PARAMETER num_ctx", large["remedy"])
-        fits = re.search(r"num_ctx (\d+) fits", large["text"])[1]
+        # What says no num_ctx is served with what fits, and nothing is wrong with that.
+        served, = found("model", QUIPU_MEMORY="180MiB")
+        self.assertEqual(served["status"], "ok")
+        fits = re.fullmatch(r"smol:latest: its 8192 tokens do not fit, it is served with (\d+)", served["text"])[1]
         self.assertEqual(found("model", QUIPU_MEMORY="180MiB", QUIPU_CONTEXT_LENGTH=fits), [])
-        self.assertEqual(len([one for one in found("model", QUIPU_MEMORY="50MiB") if "does not fit at all" in one["text"]]), 2)
+        large, = found("model", QUIPU_MEMORY="180MiB", QUIPU_CONTEXT_LENGTH="8000")
+        self.assertEqual(large["status"], "warn")
+        self.assertRegex(large["text"], rf"\Asmol:latest: its num_ctx 8000 takes .*; it is served with {fits}\Z")
+        self.assertIn(f"PARAMETER num_ctx {fits} in its Modelfile (QUIPU_CONTEXT_LENGTH: for all)", large["remedy"])
+        for one in found("model", QUIPU_MEMORY="50MiB"):
+            self.assertIn("does not fit at all", one["text"])
+            self.assertEqual(one["status"], "warn")
+
+    def test_doctor_says_what_a_refusal_says(self):
+        """One number for a model's context: what doctor names is what is served, what a refusal names, and what works."""
+        stop(self.s)
+        s = self.server(QUIPU_MEMORY="160MiB")
+        s.create("long", model(), parameters={"num_ctx": 8192})
+        one, = [one for one in s.request("GET", "/api/doctor").json()["findings"] if one["text"].startswith("long:")]
+        fits = int(re.search(r"served with (\d+)\Z", one["text"])[1])
+        self.assertIn(f"PARAMETER num_ctx {fits} in its Modelfile", one["remedy"])
+        ask = {"model": "long", "prompt": "Hi", "stream": False}
+        self.assertEqual(s.post("/api/generate", {**ask, "options": {"num_predict": 1}}).status, 200)
+        self.assertEqual(s.request("GET", "/api/ps").json()["models"][0]["context_length"], fits)
+        refused = s.request("POST", "/api/generate", {**ask, "options": {"num_ctx": 8192}})
+        self.assertEqual(refused.status, 507)
+        self.assertIn(f"num_ctx {fits}", refused.json()["error"])
+        # The cache type that is named is one with which all of it fits.
+        kv = re.match(r"QUIPU_KV_CACHE_TYPE=(\S+?),", one["remedy"])[1]
+        stop(s)
+        s = self.server(QUIPU_MEMORY="160MiB", QUIPU_KV_CACHE_TYPE=kv)
+        self.assertEqual([f for f in s.request("GET", "/api/doctor").json()["findings"] if f["text"].startswith("long:")], [])
+
+    def test_doctor_of_a_models_own_cache_type(self):
+        stop(self.s)
+        s = self.server(QUIPU_MEMORY="250MiB")
+        s.create("precise", model(), parameters={"num_ctx": 8192, "kv_cache_type": "f16"})
+        s.create("wrong", model(), parameters={"kv_cache_type": "zz"})
+        environment = {**os.environ, "QUIPU_HOST": "127.0.0.1:1", "QUIPU_MODELS": str(s.models), "QUIPU_MEMORY": "250MiB"}
+
+        def of_command():
+            done = subprocess.run([program(), "doctor", "--json"], env=environment, capture_output=True, text=True, check=True)
+            return json.loads(done.stdout)["findings"]
+
+        for findings in (s.request("GET", "/api/doctor").json()["findings"], of_command()):
+            said = {one["text"].split(":")[0]: one for one in findings if one["name"] == "model"}
+            self.assertIn("PARAMETER kv_cache_type q8_0 in its Modelfile, or PARAMETER num_ctx ", said["precise"]["remedy"])
+            self.assertNotIn("QUIPU_KV_CACHE_TYPE", said["precise"]["remedy"])
+            self.assertIn('kv_cache_type "zz" is no type', said["wrong"]["text"])
+            self.assertEqual(said["wrong"]["status"], "warn")
+            self.assertIn("PARAMETER kv_cache_type", said["wrong"]["remedy"])
+        self.assertEqual(s.request("POST", "/api/generate", {"model": "wrong", "prompt": "Hi", "stream": False}).status, 400)
 
     def test_ps_watch_in_a_small_window(self):
         self.s.post("/api/generate", {"model": "smol", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}})

@@ -1,4 +1,4 @@
-// Models whose own num_ctx takes more memory than there is for models: findings of `quipu doctor`.
+// Models whose own settings take more memory than there is for models: findings of `quipu doctor`.
 //
 // Threads: any; it waits, ten seconds at most.
 #pragma once
@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,13 +20,14 @@ namespace quipu::doctor {
 // A model as the store has it and as it would be loaded.
 struct StoredModel {
   std::string path;
-  std::string projector = {};      // empty: none
-  int64_t n_ctx = 0;               // its PARAMETER, or what the settings say; 0: the trained length
-  int64_t n_ctx_train = 0;         // 0: unknown
-  bool says_n_ctx = false;         // n_ctx is its PARAMETER, which comes before the settings
-  std::string kv_cache_type = {};  // empty: the default
-  int threads = 0;                 // 0: the default
-  int64_t n_parallel = 1;          // it is loaded for so many sequences
+  std::string projector = {};       // empty: none
+  int64_t n_ctx = 0;                // its PARAMETER, or what the settings say; 0: the trained length
+  bool says_n_ctx = false;          // n_ctx is its PARAMETER, which comes before the settings
+  std::string kv_cache_type = {};   // empty: the default
+  bool says_kv_cache_type = false;  // as says_n_ctx
+  std::optional<std::string> bad_kv_cache_type = {};  // its PARAMETER that is no type
+  int threads = 0;                                    // 0: the default
+  int64_t n_parallel = 1;                             // it is loaded for so many sequences
 };
 
 struct ModelSource {
@@ -37,9 +39,10 @@ struct ModelSource {
       plan;
 };
 
-// One finding for each model whose single sequence of its own num_ctx does not fit a budget of so many bytes,
-// ten at most, and one for all. 50 models at most are looked at, in their names' order; the last finding
-// counts the rest.
+// One finding for each model that does not fit a budget of so many bytes, not loaded or not with its num_ctx
+// for one sequence, ten at most, and one for all. A model that says no num_ctx is served with as much of the
+// trained length as fits, and nothing is wrong with that. 50 models at most are looked at, in their names'
+// order; the last finding counts the rest.
 std::vector<Finding> examine_models(ModelSource source, uint64_t budget);
 
 }  // namespace quipu::doctor

@@ -108,9 +108,10 @@ Result<std::vector<Finding>> model_findings(uint64_t budget, const server::Confi
     return doctor::StoredModel{.path = model.path,
                                .projector = model.projectors.empty() ? "" : model.projectors.front(),
                                .n_ctx = model.n_ctx > 0 ? model.n_ctx : config.context_length,
-                               .n_ctx_train = model.n_ctx_train,
                                .says_n_ctx = model.n_ctx > 0,
                                .kv_cache_type = model.kv_cache_type,
+                               .says_kv_cache_type = !model.kv_cache_type.empty(),
+                               .bad_kv_cache_type = model.bad_kv_cache_type,
                                .n_parallel = config.num_parallel};
   };
   source.plan = doctor::plan_in_child;

@@ -31,13 +31,16 @@ Result<NamedFile> read_named_model(const store::Store& models, const ModelName& 
     return error(Code::kUnsupported, "{} has no weights", model.name.short_name());
   const auto n_ctx = model.parameters.find("num_ctx");
   const bool says = n_ctx != model.parameters.end() && n_ctx->is_number_integer();
-  NamedFile out{model.model_path, says ? n_ctx->get<int64_t>() : 0, model.name.short_name(), {}, 0, {}};
+  NamedFile out{model.model_path, says ? n_ctx->get<int64_t>() : 0, model.name.short_name()};
   if (!model.projector_paths.empty()) out.projectors.push_back(model.projector_paths.front());  // as it loads
   const auto kv = model.parameters.find("kv_cache_type");
-  if (kv != model.parameters.end() && kv->is_string() && runner::parse_kv_types(kv->get<std::string>()))
-    out.kv_cache_type = kv->get<std::string>();
-  if (model.facts != nullptr)
-    out.n_ctx_train = static_cast<int64_t>(std::min<uint64_t>(model.facts->context_length, INT64_MAX));
+  if (kv != model.parameters.end() && kv->is_string()) {
+    const std::string text = kv->get<std::string>();
+    if (runner::parse_kv_types(text))
+      out.kv_cache_type = text;
+    else
+      out.bad_kv_cache_type = text;
+  }
   return out;
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,11 @@ namespace quipu::workbench {
 
 struct NamedFile {
   std::string path;
-  int64_t n_ctx = 0;                         // what the model asks for; 0: it does not say
-  std::string model = {};                    // its name as lists show it; empty: a file
-  std::vector<std::string> projectors = {};  // that are loaded with it
-  int64_t n_ctx_train = 0;                   // of a model; 0: unknown
-  std::string kv_cache_type = {};            // what the model asks for; empty: it does not say
+  int64_t n_ctx = 0;                                  // what the model asks for; 0: it does not say
+  std::string model = {};                             // its name as lists show it; empty: a file
+  std::vector<std::string> projectors = {};           // that are loaded with it
+  std::string kv_cache_type = {};                     // what the model asks for; empty: it does not say
+  std::optional<std::string> bad_kv_cache_type = {};  // the same, where that is no type
 };
 
 // Whether that is a file and no model: one that is there, or what only a path looks like.

@@ -21,7 +21,8 @@ Json plan_row(const std::string& model, const runner::Planned& p, const Json& ma
 Json plan_texts(const runner::Planned& p, const std::string& architecture, const std::string& quantization) {
   Json out = {{"file", fmt::format("{}, {}", architecture, quantization)},
               {"settings", fmt::format("num_ctx {}, parallel {}, KV cache {}", p.options.n_ctx,
-                                       p.options.n_parallel, p.kv_type)}};
+                                       p.options.n_parallel, p.kv_type)},
+              {"num_ctx", p.options.n_ctx}};
   for (const memory::PlanLine& line : p.plan.lines)
     out["formulas"][memory::category_name(line.category)] = line.formula;
   out["growth"] = memory::growth_line(p.plan, p.options);

@@ -1,6 +1,4 @@
 // /api/doctor: what the server finds of its machine and its settings.
-#include <algorithm>
-
 #include "doctor/findings.h"
 #include "doctor/models.h"
 #include "doctor/plan_child.h"
@@ -28,10 +26,12 @@ quipu::doctor::ModelSource models_of(Service& service) {
         .n_ctx = options->num_ctx,
         .says_n_ctx = model->parameters.contains("num_ctx"),
         .kv_cache_type = options->kv_cache_type.empty() ? config.kv_cache_type : options->kv_cache_type,
+        .says_kv_cache_type = !options->kv_cache_type.empty(),
         .threads = static_cast<int>(config.threads),
         .n_parallel = config.num_parallel};
-    if (model->facts != nullptr)
-      out.n_ctx_train = static_cast<int64_t>(std::min<uint64_t>(model->facts->context_length, INT64_MAX));
+    if (const auto kv = options->values.find("kv_cache_type");
+        kv != options->values.end() && kv->is_string() && options->kv_cache_type.empty())
+      out.bad_kv_cache_type = kv->get<std::string>();
     if (!model->projector_paths.empty()) out.projector = model->projector_paths.front();
     return out;
   };
