@@ -164,11 +164,14 @@ class End(ServerTest):
         server = self.server()
         self.smol(server)
         right = server.post("/api/generate", SHORT).json()["response"]
-        clients = self.answers([post(server, "/api/generate", {**SHORT, "stream": True})])
+        s = post(server, "/api/generate", {**SHORT, "stream": True})
+        s.recv(1, socket.MSG_PEEK)
+        clients = self.answers([s])
         next(clients)
         self.end(server)
         answer, = next(clients)
-        if answer.status == 200 and answer.lines()[-1] != self.STOPPING:  # it was quick enough
+        self.assertEqual(answer.status, 200)
+        if answer.lines()[-1] != self.STOPPING:  # it was quick enough
             self.assertEqual("".join(line["response"] for line in answer.lines()), right)
 
     def test_with_nothing_to_do(self):

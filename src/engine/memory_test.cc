@@ -284,6 +284,35 @@ TEST_F(EngineMemory, WhatIsHeldIsSaidAndOthersAreAsked) {
   EXPECT_EQ(held, 0u) << "what is given back is said too";
 }
 
+// What is cached in one type is room for another at once: what may grow is counted from what was said to be
+// held, and nothing is said to be held that is not.
+TEST_F(EngineMemory, WhatOneTypeHasCachedAnotherCanUse) {
+  std::atomic<uint64_t> held{0}, n_asked{0};
+  EngineOptions o{.n_ctx = 1024, .n_parallel = 2};
+  o.kv_room = [&] { return 40 * engine_block_bytes() - std::min(40 * engine_block_bytes(), held.load()); };
+  o.kv_hold = [&](uint64_t bytes) {
+    if (bytes > 40 * engine_block_bytes()) return false;
+    held = bytes;
+    return true;
+  };
+  o.kv_ask = [&](uint64_t) {
+    ++n_asked;
+    return false;
+  };
+  start(std::move(o));
+  GenerateOptions wide = greedy(1);
+  wide.kv_types = {kernels::KvType::kF32, kernels::KvType::kF32};
+  for (uint32_t turn = 0; turn < 2; ++turn) {
+    EXPECT_EQ(ask(tokens(500, turn), wide)->stats().reason, StopReason::kLength);
+    EXPECT_GT(engine_->kv_use().cached, 30 * engine_block_bytes());
+    EXPECT_EQ(ask(tokens(20, turn), greedy(600))->stats().reason, StopReason::kLength) << "as it grows";
+    EXPECT_EQ(ask(tokens(500, turn), wide)->stats().reason, StopReason::kLength);
+    EXPECT_EQ(ask(tokens(900, turn), greedy(2))->stats().reason, StopReason::kLength) << "its prompt";
+  }
+  EXPECT_EQ(n_asked, 0u) << "of others, who need not give anything";
+  EXPECT_EQ(held, engine_->kv_use().committed);
+}
+
 // Other models have the memory: what is alone here gives way and waits instead of ending.
 class EngineAmongOthers : public EngineMemory {
  protected:

@@ -91,6 +91,7 @@ class Scheduler {
   bool grow(CachedTokens& cache, int64_t n_tokens);
   uint64_t room() const;
   bool hold(uint64_t more_bytes) const;
+  size_t give_back();
   bool ask(uint64_t more_bytes);
   bool give_way(uint64_t bytes);
   bool come_back();

@@ -165,13 +165,20 @@ bool Scheduler::hold(uint64_t more_bytes) const {
   return !options_.kv_hold || options_.kv_hold(caches_.committed_bytes() + more_bytes);
 }
 
+// Free blocks' pages go back to the system. Said at once: what may grow is counted from what is held.
+size_t Scheduler::give_back() {
+  const size_t bytes = caches_.trim();
+  if (bytes > 0) hold(0);
+  return bytes;
+}
+
 // What is cached goes, as far as there are more_bytes too many for the ceiling; false: nothing went.
 bool Scheduler::evict_beside(uint64_t more_bytes) {
   bool some = false;
   while (caches_.in_use_bytes() + more_bytes > ceiling_ && caches_.evict_oldest()) some = true;
   // What is beyond it now nobody uses.
   if (caches_.committed_bytes() > ceiling_ && caches_.committed_bytes() > caches_.in_use_bytes())
-    caches_.trim();
+    give_back();
   return some;
 }
 
@@ -192,10 +199,13 @@ bool Scheduler::grow(CachedTokens& cache, int64_t n_tokens) {
     }
     const uint64_t bytes = home.bytes(commits);
     const uint64_t most = bytes > 0 ? room() : 0;
-    if (addresses && bytes <= most && hold(bytes) && take_blocks(cache, n_tokens)) return true;
+    if (addresses && bytes <= most && hold(bytes)) {
+      if (take_blocks(cache, n_tokens)) return true;
+      hold(0);
+    }
     // The system can give what is free already where it is needed, and what is free in one cache another can
     // use. Once: an attempt that fails leaves free blocks, too.
-    if (addresses && !trimmed && caches_.trim() > 0) {
+    if (addresses && !trimmed && give_back() > 0) {
       trimmed = true;
       continue;
     }
@@ -263,7 +273,7 @@ void Scheduler::trim(Clock::time_point now) {
   for (auto oldest = caches_.oldest_use(); oldest && *oldest <= now - *idle_trim_;
        oldest = caches_.oldest_use())
     some = caches_.evict_oldest();
-  if (some || idle()) caches_.trim();
+  if (some || idle()) give_back();
   if (idle()) last_use_ = now;  // once, even if the system would not take it
   count_use();
 }
@@ -290,7 +300,7 @@ Result<void> Scheduler::fill(int64_t tokens, int64_t sequences) {
   if (filler_.empty()) {
     while (caches_.evict_oldest()) {
     }
-    caches_.trim();
+    give_back();
   }
   count_use();
   return result;
