@@ -116,6 +116,16 @@ class BadInput(CliTest):
 
 
 class OneAnswer(CliTest):
+    def test_a_setting_that_makes_no_sense_is_told(self):
+        self.environment.update(QUIPU_MEMORY="plenty", QUIPU_KV_CACHE_TYPE="zz")
+        done = self.run_cli("run", model(), "--num-predict", "2", "Hi")
+        self.assertEqual(done.returncode, 0)
+        self.assertTrue(done.stdout.strip())
+        lines = sorted(done.stderr.splitlines())
+        self.assertEqual(len(lines), 2, done.stderr)
+        self.assertRegex(lines[0], r"\AWarning: QUIPU_KV_CACHE_TYPE.*; using the default\Z")
+        self.assertRegex(lines[1], r"\AWarning: QUIPU_MEMORY.*; using the default\Z")
+
     def answer(self, *args, **more):
         done = self.run_cli("run", model(), *args, **more)
         self.assertEqual((done.returncode, done.stderr), (0, ""))

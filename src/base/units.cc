@@ -9,7 +9,9 @@
 
 namespace quipu {
 
-std::string format_bytes(uint64_t bytes) {
+namespace {
+
+std::string format_bytes(uint64_t bytes, double (*rounded)(double)) {
   static constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   double v = static_cast<double>(bytes);
   size_t unit = 0;
@@ -18,7 +20,17 @@ std::string format_bytes(uint64_t bytes) {
     ++unit;
   }
   if (unit == 0) return fmt::format("{} B", bytes);
-  return fmt::format("{:.1f} {}", v, kUnits[unit]);
+  return fmt::format("{:.1f} {}", rounded(v), kUnits[unit]);
+}
+
+}  // namespace
+
+std::string format_bytes(uint64_t bytes) {
+  return format_bytes(bytes, [](double v) { return v; });
+}
+
+std::string format_bytes_up(uint64_t bytes) {
+  return format_bytes(bytes, [](double v) { return std::ceil(v * 10) / 10; });
 }
 
 std::string format_duration_ns(int64_t ns) {

@@ -9,7 +9,8 @@
 
 namespace quipu {
 
-std::string format_bytes(uint64_t bytes);  // binary units: "1.5 GiB", "512 KiB", "17 B"
+std::string format_bytes(uint64_t bytes);     // binary units: "1.5 GiB", "512 KiB", "17 B"
+std::string format_bytes_up(uint64_t bytes);  // the same, rounded up: whoever gives as much gives enough
 
 // Go's Duration.String(): "1.5s", "43.18ms", "1m30s", "0s".
 std::string format_duration_ns(int64_t ns);

@@ -11,6 +11,13 @@ TEST(Units, Bytes) {
   EXPECT_EQ(format_bytes(1536), "1.5 KiB");
   EXPECT_EQ(format_bytes(1ull << 30), "1.0 GiB");
   EXPECT_EQ(format_bytes(UINT64_MAX), "16.0 EiB");
+
+  EXPECT_EQ(format_bytes_up(1023), "1023 B");
+  EXPECT_EQ(format_bytes_up(1536), "1.5 KiB");
+  EXPECT_EQ(format_bytes_up(1537), "1.6 KiB");
+  EXPECT_EQ(format_bytes_up((1ull << 30) + 1), "1.1 GiB");
+  for (uint64_t n = 1; n < 1ull << 40; n += n / 7 + 1)
+    EXPECT_GE(parse_bytes(format_bytes_up(n)).value_or(0), n) << format_bytes_up(n);
 }
 
 TEST(Units, ParseBytes) {

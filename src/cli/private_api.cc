@@ -8,8 +8,12 @@ Result<void> PrivateApi::ensure_running() {
   if (process_ != nullptr && !process_->death(0)) return {};
   http_.reset();
   process_.reset();
-  Spinner spinner(console_, "");
-  QUIPU_ASSIGN(process_, PrivateServer::start(options_, console_.signals(), [&] { spinner.tick(); }));
+  {
+    Spinner spinner(console_, "");
+    QUIPU_ASSIGN(process_, PrivateServer::start(options_, console_.signals(), [&] { spinner.tick(); }));
+  }
+  for (const std::string& warning : process_->warnings())
+    if (told_.insert(warning).second) console_.err_line("Warning: " + warning);
   http::HostSetting where;
   where.endpoint = {.path = process_->socket_path(), .host = {}, .port = 0};
   http_ = std::make_unique<HttpApi>(std::move(where), console_, true);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <set>
+#include <string>
 
 #include "cli/console.h"
 #include "cli/http_api.h"
@@ -37,6 +39,7 @@ class PrivateApi : public Api {
   PrivateServerOptions options_;
   Console& console_;
   std::unique_ptr<PrivateServer> process_;
+  std::set<std::string> told_;  // of its warnings
   std::unique_ptr<HttpApi> http_;
   ServerVersion version_{.ollama = {}, .quipu = QUIPU_VERSION};  // it is this very program
 };

@@ -19,13 +19,17 @@ std::vector<std::string> arguments(const PrivateServerOptions& options, const st
   return args;
 }
 
-Result<void> check_ready(const std::string& line) {
+// Its warnings.
+Result<std::vector<std::string>> read_ready(const std::string& line) {
   const Json ready = parse_json(line);
   if (!ready.is_object() || !field_of(ready, "ready").is_boolean())
     return error(Code::kInternal, "the private server's first line is not the one that was expected");
   if (!flag_of(ready, "ready"))
     return std::unexpected(failure_of(ready, "the private server could not start"));
-  return {};
+  std::vector<std::string> warnings;
+  for (const Json& one : field_of(ready, "warnings"))
+    if (one.is_string()) warnings.push_back(one.get<std::string>());
+  return warnings;
 }
 
 }  // namespace
@@ -57,7 +61,10 @@ Result<void> PrivateServer::wait_until_ready(SignalWatch& signals, FunctionRef<v
     }
     const auto line = child_->read_line();
     if (line && !*line) return std::unexpected(line->error());
-    if (line) return check_ready(**line);
+    if (line) {
+      QUIPU_ASSIGN(warnings_, read_ready(**line));
+      return {};
+    }
     if (!child_->output_closed()) continue;
     const auto why = death(kEndMs);
     return error(Code::kUnavailable, "{}",

@@ -28,6 +28,8 @@ class PrivateServer {
 
   const std::string& socket_path() const { return child_->socket_path(); }
   pid_t pid() const { return child_->pid(); }
+  // What it says of the settings, a sentence each.
+  const std::vector<std::string>& warnings() const { return warnings_; }
 
   // One sentence when the server has ended, waiting up to `wait_ms` for it to do so; nothing while it runs.
   std::optional<std::string> death(int wait_ms);
@@ -37,6 +39,7 @@ class PrivateServer {
   Result<void> wait_until_ready(SignalWatch& signals, FunctionRef<void()> on_tick);
 
   std::unique_ptr<http::ChildServer> child_;
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace quipu::cli

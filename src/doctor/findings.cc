@@ -160,8 +160,10 @@ std::vector<Finding> examine_memory(const memory::Machine& m, const std::string&
                              format_bytes(m.free()), format_bytes(m.total))};
   if (m.free() < kLittleMemory) {
     budget.status = Status::kWarn;
-    budget.remedy =
-        "end other programs, stop models (quipu stop), or raise QUIPU_MEMORY or the cgroup's limit";
+    // What others hold is not what bounds it where the user has set less.
+    const bool by_setting = m.limit && *m.limit < m.capacity();
+    budget.remedy = by_setting ? "raise QUIPU_MEMORY, or stop models (quipu stop)"
+                               : "end other programs, stop models (quipu stop), or raise the cgroup's limit";
   }
   out.push_back(std::move(budget));
   std::string terms;

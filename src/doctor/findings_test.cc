@@ -118,8 +118,11 @@ TEST_F(DoctorTest, WhatTheBudgetComesOf) {
   all = examine_memory(machine, root_);
   EXPECT_EQ(find(all, "memory").status, Status::kWarn);
   EXPECT_EQ(find(all, "memory").text, "2.5 GiB for models, 512.0 MiB free, of 64.0 GiB");
-  EXPECT_NE(find(all, "memory").remedy.find("raise QUIPU_MEMORY or the cgroup's limit"), std::string::npos);
+  EXPECT_EQ(find(all, "memory").remedy, "raise QUIPU_MEMORY, or stop models (quipu stop)");
   EXPECT_TRUE(find(all, "budget").text.ends_with(", QUIPU_MEMORY 2.5 GiB")) << find(all, "budget").text;
+  machine.terms[1].bytes = uint64_t{2} << 30;
+  EXPECT_EQ(find(examine_memory(machine, root_), "memory").remedy,
+            "end other programs, stop models (quipu stop), or raise the cgroup's limit");
 }
 
 TEST_F(DoctorTest, SwapInUse) {

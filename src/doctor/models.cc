@@ -159,7 +159,7 @@ Result<std::optional<Finding>> examine_model(const ModelSource& source, const st
     return Finding{"model", Status::kWarn,
                    fmt::format("{}: its kv_cache_type {} is no type of cache: requests to it are refused",
                                name, go_quote(m.bad_kv_cache_type->substr(0, kMostOfValue))),
-                   "PARAMETER kv_cache_type q8_0 in its Modelfile, or none"};
+                   "PARAMETER kv_cache_type q8_0 in its Modelfile, or no such line"};
   QUIPU_ASSIGN(const Json full, source.plan(request_of(m, budget, 1), patience(until)));
   if (text_at(full, "fits") == "yes") return std::nullopt;
   QUIPU_ASSIGN(Finding found, too_large(source, name, m, full, budget, until));

@@ -160,6 +160,7 @@ void Scheduler::step() {
     catch_up(*home);
     std::vector<Slice> slices = pick(*home);
     reserve(slices);
+    count_use();  // a forward pass may take seconds
     if (!slices.empty()) {
       if (auto ok = forward(*home, slices); ok)
         use_results(slices);

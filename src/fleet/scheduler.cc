@@ -127,7 +127,7 @@ void Scheduler::start_job(Entry& entry, Waiting waiting) {
   });
   if (!started) return fail(*job, Error{Code::kUnavailable, "the system has no more threads", {}});
   if (keep_alive) entry.keep_alive = *keep_alive;
-  entry.show_context(num_ctx);
+  if (num_ctx > 0) entry.num_ctx = num_ctx;
   ++entry.running;
   entry.n_light += light ? 1 : 0;
   running_.emplace(ticket, Running{lease, entry.weak_from_this(), light});

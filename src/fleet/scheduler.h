@@ -86,7 +86,6 @@ class Scheduler {
     std::optional<size_t> slot;  // in the budget
     uint64_t preemptions = 0;    // what was noted there when it ended
     std::chrono::nanoseconds keep_alive{};
-    int64_t default_num_ctx = 0;      // what it was loaded with; 0: nobody said any
     int64_t num_ctx = 0;              // the last job's; 0: the runner's
     size_t running = 0, n_light = 0;  // jobs; the light ones among them
 
@@ -100,10 +99,6 @@ class Scheduler {
     uint64_t idle_turn = 0;  // tells one wait of the timer from the one before
     std::optional<std::chrono::system_clock::time_point> idle_since;
 
-    // Of its default a runner takes as much as the budget holds, and knows how much that is.
-    void show_context(int64_t job_num_ctx) {
-      if (job_num_ctx > 0) num_ctx = job_num_ctx == default_num_ctx ? 0 : job_num_ctx;
-    }
     bool accepts(uint64_t ticket) const {
       return state == Loaded::State::kReady && (!(expiring || marked) || ticket <= last_ticket);
     }

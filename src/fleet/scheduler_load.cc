@@ -113,6 +113,7 @@ bool Scheduler::start_load(Group& group) {
   const ModelRef& model = head.job.model;
   const auto entry = std::make_shared<Entry>(io_, load_->key, model);
   entry->keep_alive = head.job.keep_alive.value_or(options_.keep_alive);
+  entry->num_ctx = head.job.num_ctx;
 
   RunnerOptions options;
   options.program = options_.program;
@@ -120,8 +121,6 @@ bool Scheduler::start_load(Group& group) {
   options.projectors = model.projector_paths;
   options.num_ctx = number_at(model.default_options, {"num_ctx"});
   if (options.num_ctx == 0) options.num_ctx = options_.load.num_ctx;
-  entry->default_num_ctx = options.num_ctx;
-  entry->show_context(head.job.num_ctx);
   options.parallel = options_.n_parallel;
   options.kv_cache_type = text_at(model.default_options, "kv_cache_type");
   if (options.kv_cache_type.empty()) options.kv_cache_type = options_.load.kv_cache_type;

@@ -170,9 +170,10 @@ namespace {
 // Where no setting makes it fit.
 std::string what_it_takes(uint64_t needed, const Machine& machine) {
   if (machine.limit && *machine.limit < needed && needed <= machine.capacity())
-    return fmt::format("raise QUIPU_MEMORY to {}, or take a smaller model", format_bytes(needed));
+    return fmt::format("raise QUIPU_MEMORY to {}, or take a smaller model", format_bytes_up(needed));
   const uint64_t free = machine.free();
-  return fmt::format("free {} more, or take a smaller model", format_bytes(needed - std::min(needed, free)));
+  return fmt::format("free {} more, or take a smaller model",
+                     format_bytes_up(needed - std::min(needed, free)));
 }
 
 }  // namespace

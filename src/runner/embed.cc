@@ -191,7 +191,9 @@ Result<EmbedInputs> read_embed_inputs(const LoadedModel& model, const Json& body
   QUIPU_ASSIGN(in.normalise, flag_field(body, "normalise", true));
   QUIPU_ASSIGN(in.dimensions, integer_field(body, "dimensions", 0, 0, INT64_MAX));
   QUIPU_ASSIGN(const int64_t asked, integer_field(body, "num_ctx", 0, 0, INT64_MAX));
-  in.n_ctx = std::min(asked > 0 ? asked : model.engine().options().n_ctx, model.model().n_ctx_train());
+  QUIPU_ASSIGN(const int64_t by_default, integer_field(body, "default_num_ctx", 0, 0, INT64_MAX));
+  const int64_t trained = model.model().n_ctx_train();
+  in.n_ctx = std::min(asked > 0 ? asked : model.default_context({}, std::min(by_default, trained)), trained);
   if (const Json& seconds = field(body, "max_seconds"); !seconds.is_null()) {
     if (!seconds.is_number() || seconds.get<double>() < 0)
       return error(Code::kInvalidArgument, "\"max_seconds\" must be a number that is not negative");

@@ -88,6 +88,8 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
   const memory::Machine machine = m->budget_->machine();
   m->budget_at_load_ = machine.budget();
   m->plan(options, machine);
+  const int64_t trained = m->model_->n_ctx_train();
+  m->wanted_context_ = options.n_ctx > 0 ? std::min(options.n_ctx, trained) : trained;
   const Planned& p = m->planned_;
   const uint64_t fixed = p.plan.fixed();
   if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo ||
@@ -210,8 +212,8 @@ LoadFailure LoadedModel::too_long(const Planned& p, const memory::Machine& machi
   return failure;
 }
 
-int64_t LoadedModel::context_within_budget(const Types& types, int64_t n_ctx) const {
-  return longest_context(planned_with(types, n_ctx), budget_at_load_);
+int64_t LoadedModel::default_context(const Types& types, int64_t n_ctx) const {
+  return longest_context(planned_with(types, n_ctx > 0 ? n_ctx : wanted_context_), budget_at_load_);
 }
 
 std::expected<void, LoadFailure> LoadedModel::check_room(const Types& types, int64_t n_tokens) const {

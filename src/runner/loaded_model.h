@@ -53,9 +53,9 @@ class LoadedModel {
   // kOutOfMemory, with the number of tokens that fit, when this machine could not hold a sequence of n_tokens
   // even alone: better refused at once than when it is half written.
   std::expected<void, LoadFailure> check_room(const Types& types, int64_t n_tokens) const;
-  // As many of n_ctx tokens as the budget could hold for one sequence when the model was loaded, but no fewer
-  // than are of use: a default does not change while a model is loaded.
-  int64_t context_within_budget(const Types& types, int64_t n_ctx) const;
+  // As many of n_ctx tokens (0: of the model's own) as the budget could hold for one sequence when the model
+  // was loaded, but no fewer than are of use: a default does not change while a model is loaded.
+  int64_t default_context(const Types& types, int64_t n_ctx) const;
 
   nlohmann::ordered_json memory() const;
   nlohmann::ordered_json info() const;
@@ -79,6 +79,7 @@ class LoadedModel {
   std::unique_ptr<memory::ModelBudget> budget_;
   Planned planned_;
   uint64_t budget_at_load_ = 0;
+  int64_t wanted_context_ = 0;  // of it, planned_ has what fits
   std::unique_ptr<ThreadPool> pool_;
   memory::Arena workspace_, output_;
   std::unique_ptr<Engine> engine_;  // last: ends first

@@ -117,7 +117,8 @@ Result<Json> Service::answer(const Call& call) {
     out["engine"] = {{"running", n.running},
                      {"waiting", n.waiting},
                      {"preemptions", n.preemptions},
-                     {"evicted_blocks", n.evicted_blocks}};
+                     {"evicted_blocks", n.evicted_blocks},
+                     {"num_ctx", last_context_.load()}};
     return out;
   }
   if (route == Route::kTrim) return trim();
@@ -182,8 +183,8 @@ Result<Json> Service::generate(const Json& body, const Call& call) {
   GenerateOptions& options = asked.options;
   options.since = call.received;
   const int64_t asked_context = options.n_ctx;  // has to fit; of a default its prompt alone
-  if (asked_context == 0 && asked.default_n_ctx > 0)
-    options.n_ctx = model_.context_within_budget(options.kv_types, std::min(asked.default_n_ctx, longest));
+  if (asked_context == 0)
+    options.n_ctx = model_.default_context(options.kv_types, std::min(asked.default_n_ctx, longest));
   if (options.n_ctx > longest)
     return error(Code::kInvalidArgument, "num_ctx {} is more than the {} tokens this model was trained for",
                  options.n_ctx, trained);
@@ -198,6 +199,7 @@ Result<Json> Service::generate(const Json& body, const Call& call) {
   const auto n_tokens = static_cast<int64_t>(prompt.tokens.size());
   if (const auto room = model_.check_room(options.kv_types, std::max(asked_context, n_tokens + 1)); !room)
     return refuse(call, room.error());
+  last_context_ = options.n_ctx;
   QUIPU_TRY(AnswerStream::start({model_, queue_, call.exchange, call.received, asked.return_context},
                                 std::move(prompt), std::move(options)));
   return Json();
@@ -210,6 +212,7 @@ Result<Json> Service::embed(const Json& body, const Call& call) {
   for (const auto& tokens : inputs.tokens) longest = std::max(longest, tokens.size());
   if (const auto room = model_.check_room({}, static_cast<int64_t>(longest)); !room)
     return refuse(call, room.error());
+  last_context_ = inputs.n_ctx;
   QUIPU_TRY(start_embedding(model_, queue_, call.exchange, std::move(inputs)));
   return Json();
 }

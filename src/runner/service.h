@@ -7,6 +7,7 @@
 // Threads: make and destroy it on one thread.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -58,7 +59,8 @@ class Service {
   LoadedModel& model_;
   TemplateCache templates_;
   UnknownOptions unknown_options_;
-  std::shared_ptr<WorkQueue> queue_;  // stopped with the service; answers that are cut may still hold it
+  std::atomic<int64_t> last_context_{0};  // of the last request
+  std::shared_ptr<WorkQueue> queue_;      // stopped with the service; answers that are cut may still hold it
   std::unique_ptr<http::Server> server_;
 };
 

@@ -122,12 +122,14 @@ int serve_private(const std::string& socket, const std::string& model, int64_t t
   auto watch = runner::EndWatch::start();
   if (!watch) return refuse(watch.error());
   std::signal(SIGPIPE, SIG_IGN);
-  auto service = start_private(private_config(socket, threads), model);
+  Config config = private_config(socket, threads);
+  const std::vector<std::string> warnings = config.warnings;
+  auto service = start_private(std::move(config), model);
   if (!service) return refuse(service.error());
   (*watch)->serving();
   const auto load_ns =
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - began).count();
-  if (!say({{"ready", true}, {"load_ns", load_ns}})) return kFailed;
+  if (!say({{"ready", true}, {"load_ns", load_ns}, {"warnings", warnings}})) return kFailed;
   (*watch)->wait();
   (*service)->stop(std::chrono::milliseconds(0));
   return kOk;

@@ -121,8 +121,12 @@ FitCell best_cell(const FitFile& file, int64_t n_ctx, uint64_t budget) {
 
 std::string fit_table(const std::vector<FitFile>& files, uint64_t budget) {
   const std::vector<int64_t> contexts = fit_contexts(files, budget);
-  size_t model_width = 5, file_width = 4;
+  const auto size_of = [](const FitFile& f) {
+    return (f.estimated ? "" : "*") + format_bytes(f.shape.weights_bytes);
+  };
+  size_t model_width = 5, file_width = 4, size_width = 9;
   for (const FitFile& f : files) {
+    size_width = std::max(size_width, size_of(f).size());
     model_width = std::max(model_width, f.model.size());
     file_width = std::max(file_width, f.quantization.size());
   }
@@ -138,7 +142,7 @@ std::string fit_table(const std::vector<FitFile>& files, uint64_t budget) {
   std::string out;
   const auto line = [&](std::string_view model, std::string_view file, std::string_view size, size_t row) {
     if (!one_model) out += fmt::format("{:<{}}  ", model, model_width);
-    out += fmt::format("{:<{}} {:>9}", file, file_width, size);
+    out += fmt::format("{:<{}} {:>{}}", file, file_width, size, size_width);
     for (const auto& column : columns)
       out += fmt::format("  {:<{}}", column[row], std::ranges::max(column, {}, &std::string::size).size());
     out.erase(out.find_last_not_of(' ') + 1);
@@ -148,8 +152,7 @@ std::string fit_table(const std::vector<FitFile>& files, uint64_t budget) {
   for (size_t i = 0; i < files.size(); ++i) {
     const FitFile& f = files[i];
     const bool again = i > 0 && files[i - 1].model == f.model;
-    line(again ? "" : f.model, f.quantization, (f.estimated ? "" : "*") + format_bytes(f.shape.weights_bytes),
-         i + 1);
+    line(again ? "" : f.model, f.quantization, size_of(f), i + 1);
   }
   return out;
 }

@@ -90,14 +90,16 @@ Result<Json> ask_for_plan(const Options& o) {
                server_name(), why.empty() ? fmt::format("status {}", answer->status) : why);
 }
 
-// Why it is another context than somebody wants; empty: it is not.
-std::string note_on_context(const runner::LoadOptions& load, int64_t trained, int64_t n_ctx) {
+// Why it is another context than somebody wants; empty: it is not, or nothing fits anyway.
+std::string note_on_context(const runner::LoadOptions& load, int64_t trained, const runner::Planned& p) {
+  const int64_t n_ctx = p.options.n_ctx;
   const bool is_default = load.n_ctx == 0 || load.n_ctx_is_default;
   if (!is_default && load.n_ctx > trained)
     return fmt::format("num_ctx {} is more than the {} tokens this model was trained for, which count",
                        load.n_ctx, trained);
   const int64_t wanted = load.n_ctx > 0 ? std::min(load.n_ctx, trained) : trained;
-  if (!is_default || n_ctx >= wanted) return {};
+  if (!is_default || n_ctx >= wanted || memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo)
+    return {};
   return fmt::format("of the default num_ctx, {}, the budget holds {}", wanted, n_ctx);
 }
 
@@ -131,7 +133,7 @@ Result<void> run(Options o) {
   }
   const Here here = look_around(o, named.model);
   const runner::Planned p = runner::plan_model(file, model, o.load, here.machine, opened.projector_bytes);
-  const std::string note = note_on_context(o.load, model.n_ctx_train(), p.options.n_ctx);
+  const std::string note = note_on_context(o.load, model.n_ctx_train(), p);
   const auto others = runner::alternatives(file, p);
   const Json machine = here.as_json.is_null() ? runner::machine_json(here.machine) : here.as_json;
   Json row = plan_row(o.subject, p, machine, others, here.running);

@@ -52,7 +52,8 @@ Result<EmbedInput> read_embed(const Fields& f) {
 // The runner's body for these texts; num_ctx as the options have it.
 Json embed_body(const Json& texts, bool truncate, bool normalise, const Options& options) {
   Json body = {{"input", texts}, {"truncate", truncate}, {"normalise", normalise}};
-  if (options.num_ctx > 0) body["num_ctx"] = options.num_ctx;
+  if (options.num_ctx > 0 && !options.num_ctx_is_default) body["num_ctx"] = options.num_ctx;
+  set_default_context(body, options);
   return body;
 }
 

@@ -109,7 +109,9 @@ void ps(Service& service, const ReplyPtr& reply, Parameter) {
             : kNever;
     one["expires_at"] = local_time(expires);
     one["size_vram"] = 0;
-    one["context_length"] = m.n_ctx;
+    // Of a default a runner takes what fits, and knows how much that was.
+    const auto served = m.engine.is_object() ? m.engine.value("num_ctx", int64_t{0}) : 0;
+    one["context_length"] = served > 0 ? served : m.n_ctx;
     Json ours = {{"state", m.state == fleet::Loaded::State::kLoading    ? "loading"
                            : m.state == fleet::Loaded::State::kStopping ? "stopping"
                                                                         : "ready"},

@@ -146,7 +146,7 @@ void run_job(Service& service, const ReplyPtr& reply, const Info& model, KeepAli
   fleet::Job job;
   job.model = model_ref(service, *model);
   job.keep_alive = keep_alive;
-  job.num_ctx = options.num_ctx;
+  job.num_ctx = options.num_ctx_is_default ? 0 : options.num_ctx;
   job.kv_cache_type = options.kv_cache_type;
   job.light = light;
   if (!light) job.deadline = deadline_after(reply->received(), options.max_seconds);
