@@ -120,7 +120,7 @@ class Plan(CliTest):
         found = by_name(self.doctor())
         self.assertRegex(found["memory"]["text"], r"\A300\.0 MiB for models, 300\.0 MiB free, of \S+ \wiB\Z")
         self.assertEqual(found["memory"]["status"], "warn")
-        self.assertIn("raise QUIPU_MEMORY or the cgroup's limit", found["memory"]["remedy"])
+        self.assertEqual(found["memory"]["remedy"], "raise QUIPU_MEMORY, or stop models (quipu stop)")
         self.assertRegex(found["budget"]["text"], r"\AMemAvailable \S+ \wiB, (.+, )?QUIPU_MEMORY 300\.0 MiB\Z")
         self.assertIn("huge pages", found)
         del self.environment["QUIPU_MEMORY"]
