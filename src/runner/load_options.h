@@ -24,7 +24,7 @@ struct LoadOptions {
   bool n_ctx_is_default = false;  // and no more of n_ctx than that, either, if it is not refused
   int64_t n_parallel = 4;
   int n_threads = 0;  // 0: one per physical core
-  // Half the bytes of f16 at its speed, and a KL divergence of 0.0004 to 0.0007 from it (docs/memory.md).
+  // Half the bytes of f16 at its speed, and a KL divergence of 0.0004 to 0.0007 from it (docs/kv-cache.md).
   KvTypes kv_types = {kernels::KvType::kQ8_0, kernels::KvType::kQ8_0};
   std::vector<std::string> projectors = {};  // files beside the model's, for images
   // Loaded with this where the budget cannot hold the model with the above, even alone.
