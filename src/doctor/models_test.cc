@@ -45,9 +45,10 @@ TEST(ExamineModels, WhatFitsIsCounted) {
 }
 
 TEST(ExamineModels, WhatIsTooLongIsServedWithWhatFits) {
-  const Json full = plan_of("tight", {change("kv_cache_type=q8_0:q4_0"), change("kv_cache_type=q4_0"),
-                                      change("num_ctx=2000"), change("quantization=Q4_0")}),
-             served = plan_of("tight", {change("num_ctx=512")}, 1952);
+  const Json full = plan_of("tight",
+                            Json::array({change("kv_cache_type=q8_0:q4_0"), change("kv_cache_type=q4_0"),
+                                         change("num_ctx=2000"), change("quantization=Q4_0")})),
+             served = plan_of("tight", Json::array({change("num_ctx=512")}), 1952);
   StoredModel m{.path = "/file", .n_ctx = 8192, .says_n_ctx = true};
   auto found = examine_models(source_of({"a"}, full, served, m), 3 << 20);
   ASSERT_EQ(found.size(), 2u);
@@ -67,14 +68,15 @@ TEST(ExamineModels, WhatIsTooLongIsServedWithWhatFits) {
             "PARAMETER kv_cache_type q8_0:q4_0 in its Modelfile, or PARAMETER num_ctx 1952 in its Modelfile "
             "(QUIPU_CONTEXT_LENGTH: for all)");
   // Not even its first 2,048 tokens fit; a cache that would be tight again is no remedy.
-  found = examine_models(source_of({"a"}, plan_of("no", {change("kv_cache_type=q4_0", "tight")}), served, m),
-                         3 << 20);
+  found = examine_models(
+      source_of({"a"}, plan_of("no", Json::array({change("kv_cache_type=q4_0", "tight")})), served, m),
+      3 << 20);
   EXPECT_NE(found[0].text.find("; it is served with 1952"), std::string::npos) << found[0].text;
   EXPECT_TRUE(found[0].remedy.starts_with("PARAMETER num_ctx 1952 ")) << found[0].remedy;
 }
 
 TEST(ExamineModels, WhatSaysNoContextIsOnlySaid) {
-  const auto found = examine_models(source_of({"a"}, plan_of("tight", {change("num_ctx=4096")}),
+  const auto found = examine_models(source_of({"a"}, plan_of("tight", Json::array({change("num_ctx=4096")})),
                                               plan_of("yes", {}, 4352), {.path = "/file"}),
                                     3 << 20);
   ASSERT_EQ(found.size(), 2u);
@@ -88,18 +90,18 @@ TEST(ExamineModels, WhatDoesNotLoadSaysWhatWould) {
   const auto found = [](const Json& others, StoredModel m = {.path = "/file"}) {
     return examine_models(source_of({"a"}, plan_of("no"), plan_of("no", others, 512), m), 1 << 20)[0];
   };
-  Finding f = found({change("kv_cache_type=q4_0", "tight"), change("kv_cache_type=q4_1"),
-                     change("parallel=2"), change("quantization=Q4_0")});
+  Finding f = found(Json::array({change("kv_cache_type=q4_0", "tight"), change("kv_cache_type=q4_1"),
+                                 change("parallel=2"), change("quantization=Q4_0")}));
   EXPECT_EQ(f.status, Status::kWarn);
   EXPECT_EQ(f.text,
             "a: does not fit with num_ctx 512 and a KV cache in q8_0:q8_0: it needs 2.0 MiB, 1.0 MiB are for "
             "models");
   EXPECT_EQ(f.remedy, "QUIPU_KV_CACHE_TYPE=q4_0, or QUIPU_NUM_PARALLEL=2");
   // Only another file, with or without other settings.
-  f = found({change("quantization=Q4_0"), change("quantization=Q2_K")});
+  f = found(Json::array({change("quantization=Q4_0"), change("quantization=Q2_K")}));
   EXPECT_EQ(f.text, "a: does not fit at all: it needs 2.0 MiB, 1.0 MiB are for models");
   EXPECT_EQ(f.remedy, "a file in Q4_0");
-  const Json several = {change("kv_cache_type=q4_0, quantization=Q4_0, num_ctx=736", "tight")};
+  const Json several = Json::array({change("kv_cache_type=q4_0, quantization=Q4_0, num_ctx=736", "tight")});
   f = found(several);
   EXPECT_NE(f.text.find("does not fit at all"), std::string::npos) << f.text;
   EXPECT_EQ(f.remedy,
@@ -108,11 +110,11 @@ TEST(ExamineModels, WhatDoesNotLoadSaysWhatWould) {
             "PARAMETER kv_cache_type q4_0 and PARAMETER num_ctx 736 in its Modelfile and a file in Q4_0");
   // What is not known is not said.
   for (const char* odd : {"", "=", ", ", "x", "speed=3", "num_ctx=1, speed=3", "num_ctx"})
-    EXPECT_NE(found({change(odd)}).remedy.find("smaller model"), std::string::npos) << odd;
+    EXPECT_NE(found(Json::array({change(odd)})).remedy.find("smaller model"), std::string::npos) << odd;
 }
 
 TEST(ExamineModels, WhatFitsNowhereSaysSo) {
-  const Json no = plan_of("no", {change("quantization=Q4_0", "no")}, 512);
+  const Json no = plan_of("no", Json::array({change("quantization=Q4_0", "no")}), 512);
   const auto found = examine_models(source_of({"a"}, no), 1 << 20);
   EXPECT_EQ(found[0].text, "a: does not fit at all: it needs 2.0 MiB, 1.0 MiB are for models");
   EXPECT_NE(found[0].remedy.find("smaller model"), std::string::npos);
