@@ -38,8 +38,7 @@ Result<void> read_prefixes(LoadOptions& o) {
   if (const auto v = environment("QUIPU_PREFIX_CACHE")) o.keep_prefixes = v->on();
   if (const auto v = environment("QUIPU_IDLE_TRIM")) {
     QUIPU_ASSIGN(const int64_t ns, v->duration_ns());
-    o.idle_trim_seconds =
-        ns > 0 ? static_cast<double>(ns) / 1e9 : 0;  // as a keep-alive: negative is for ever
+    o.idle_trim_seconds = static_cast<double>(ns) / 1e9;
   }
   return {};
 }

@@ -60,7 +60,7 @@ void LoadedModel::plan(LoadOptions& options, const memory::Machine& machine) {
     return plan_model(*file_, *model_, o, machine, projector_bytes());
   };
   planned_ = of(options);
-  if (options.n_ctx_is_default && std::min(options.n_ctx, model_->n_ctx_train()) > planned_.options.n_ctx)
+  if (options.n_ctx_is_default && options.n_ctx > 0 && planned_.wanted_n_ctx > planned_.options.n_ctx)
     spdlog::warn("of the default num_ctx, {}, the budget holds {}", options.n_ctx, planned_.options.n_ctx);
   if (options.wish.empty() || memory::charge(planned_.plan, planned_.options) <= machine.budget()) return;
   spdlog::info("a KV cache of {} tokens, {}, does not fit: planned as it was asked for",
@@ -88,8 +88,6 @@ std::expected<std::unique_ptr<LoadedModel>, LoadFailure> LoadedModel::load(const
   const memory::Machine machine = m->budget_->machine();
   m->budget_at_load_ = machine.budget();
   m->plan(options, machine);
-  const int64_t trained = m->model_->n_ctx_train();
-  m->wanted_context_ = options.n_ctx > 0 ? std::min(options.n_ctx, trained) : trained;
   const Planned& p = m->planned_;
   const uint64_t fixed = p.plan.fixed();
   if (memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo ||
@@ -213,7 +211,7 @@ LoadFailure LoadedModel::too_long(const Planned& p, const memory::Machine& machi
 }
 
 int64_t LoadedModel::default_context(const Types& types, int64_t n_ctx) const {
-  return longest_context(planned_with(types, n_ctx > 0 ? n_ctx : wanted_context_), budget_at_load_);
+  return longest_context(planned_with(types, n_ctx > 0 ? n_ctx : planned_.wanted_n_ctx), budget_at_load_);
 }
 
 std::expected<void, LoadFailure> LoadedModel::check_room(const Types& types, int64_t n_tokens) const {

@@ -79,7 +79,6 @@ class LoadedModel {
   std::unique_ptr<memory::ModelBudget> budget_;
   Planned planned_;
   uint64_t budget_at_load_ = 0;
-  int64_t wanted_context_ = 0;  // of it, planned_ has what fits
   std::unique_ptr<ThreadPool> pool_;
   memory::Arena workspace_, output_;
   std::unique_ptr<Engine> engine_;  // last: ends first

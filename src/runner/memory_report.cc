@@ -35,7 +35,7 @@ Planned plan_model(const gguf::File& file, const Model& model, const LoadOptions
   p.kv_type = kv_types_name(load.kv_types);
   p.free = machine.free();
   const int64_t trained = model.n_ctx_train();
-  p.options.n_ctx = load.n_ctx > 0 ? std::min(load.n_ctx, trained) : trained;
+  p.wanted_n_ctx = p.options.n_ctx = load.n_ctx > 0 ? std::min(load.n_ctx, trained) : trained;
   p.plan = memory::plan(shape, p.options);
   // Of a set default, too, where it can be loaded at all: else the refusal is of what was set.
   if (load.n_ctx <= 0 || (load.n_ctx_is_default && memory::charge(p.plan, p.options) <= machine.budget())) {

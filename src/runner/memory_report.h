@@ -22,6 +22,7 @@ struct Planned {
   memory::ModelShape shape;
   memory::MemoryPlan plan;
   memory::RuntimeOptions options;  // n_ctx and n_parallel as decided
+  int64_t wanted_n_ctx = 0;        // before anybody looked at the budget
   int n_threads = 1;
   std::string kv_type;  // "f16:f16"
   uint64_t free = 0;    // what it was held against: of the budget, what other models leave

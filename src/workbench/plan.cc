@@ -92,15 +92,14 @@ Result<Json> ask_for_plan(const Options& o) {
 
 // Why it is another context than somebody wants; empty: it is not, or nothing fits anyway.
 std::string note_on_context(const runner::LoadOptions& load, int64_t trained, const runner::Planned& p) {
-  const int64_t n_ctx = p.options.n_ctx;
   const bool is_default = load.n_ctx == 0 || load.n_ctx_is_default;
   if (!is_default && load.n_ctx > trained)
     return fmt::format("num_ctx {} is more than the {} tokens this model was trained for, which count",
                        load.n_ctx, trained);
-  const int64_t wanted = load.n_ctx > 0 ? std::min(load.n_ctx, trained) : trained;
-  if (!is_default || n_ctx >= wanted || memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo)
+  if (!is_default || p.options.n_ctx >= p.wanted_n_ctx ||
+      memory::fits(p.plan, p.options, p.free) == memory::Fit::kNo)
     return {};
-  return fmt::format("of the default num_ctx, {}, the budget holds {}", wanted, n_ctx);
+  return fmt::format("of the default num_ctx, {}, the budget holds {}", p.wanted_n_ctx, p.options.n_ctx);
 }
 
 Result<void> run(Options o) {
